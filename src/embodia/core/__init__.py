@@ -1,0 +1,1 @@
+"""Vocabulary of the house: numpy and the standard library only, imported by everything, importing nothing."""

@@ -1,0 +1,186 @@
+"""The typed contract of an observation and an action, from the data set to the motor.
+
+One silent disagreement here (delta read as absolute, a gripper with the other sign, another control rate) costs five
+to a hundred points of success, so every seam compares two contracts with `require_match` and names both sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from embodia.core.errors import ConfigError, ContractError
+
+Representation = Literal[
+    "joint_position",
+    "joint_delta",
+    "joint_velocity",
+    "joint_torque",
+    "ee_position",
+    "ee_position_delta",
+    "ee_rotation",
+    "ee_rotation_delta",
+    "gripper",
+    "base_velocity",
+    "hand_joint_position",
+    "force",
+]
+Frame = Literal["none", "world", "base", "tool", "camera"]
+Rotation = Literal["none", "axis_angle", "euler_xyz", "quat_xyzw", "quat_wxyz", "rot6d"]
+Polarity = Literal["none", "positive_closes", "positive_opens"]
+Units = Literal["normalized", "m", "rad", "m/s", "rad/s", "N", "Nm", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionPart:
+    """A run of action dimensions that mean one thing.
+
+    `low` and `high` bound every dimension of the part, in `units`; `scale` says what one normalised unit is physically
+    (for example 0.01 m per step), 0 when unknown.
+    """
+
+    name: str
+    dim: int
+    representation: Representation
+    frame: Frame = "none"
+    rotation: Rotation = "none"
+    polarity: Polarity = "none"
+    units: Units = "normalized"
+    low: float = -1.0
+    high: float = 1.0
+    scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.dim < 1 or not self.low < self.high:
+            raise ConfigError(f"action part {self.name!r} needs dim >= 1 and low < high", leaf=self.name)
+        if (self.representation == "gripper") != (self.polarity != "none"):
+            raise ConfigError("a gripper, and only a gripper, states its polarity", leaf=self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionSpec:
+    """What an action vector means: parts in order, control rate, chunk length, statistics key.
+
+    `chunk` is the number of consecutive actions a policy emits (0 = not chunked, as in an environment); where a chunk
+    runs past the end of an episode its tail repeats the last action and `ActionChunk.valid` is False there.
+    """
+
+    parts: tuple[ActionPart, ...]
+    rate_hz: float
+    chunk: int = 0
+    statistics_key: str = "action"
+
+    @property
+    def dim(self) -> int:
+        """Number of action dimensions."""
+        return sum(part.dim for part in self.parts)
+
+    @property
+    def dimension_names(self) -> tuple[str, ...]:
+        """One name a dimension: the part's name, numbered where it has several."""
+        return tuple(part.name if part.dim == 1 else f"{part.name}_{i}" for part in self.parts for i in range(part.dim))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraSpec:
+    """One camera: uint8 RGB, upright, `height` x `width` pixels. `profile` is the visual profile it was drawn with."""
+
+    name: str
+    height: int
+    width: int
+    profile: str = "faithful"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatePart:
+    """A run of proprioceptive dimensions that mean one thing."""
+
+    name: str
+    dim: int
+    units: Units = "none"
+    frame: Frame = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObservationSpec:
+    """What an observation holds: cameras, proprioception, whether an instruction comes with it, and the rate."""
+
+    cameras: tuple[CameraSpec, ...]
+    state: tuple[StatePart, ...]
+    rate_hz: float
+    language: bool = True
+
+    @property
+    def state_dim(self) -> int:
+        """Number of proprioceptive dimensions."""
+        return sum(part.dim for part in self.state)
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """Camera names in order."""
+        return tuple(camera.name for camera in self.cameras)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """An observation and an action together, on one embodiment."""
+
+    observation: ObservationSpec
+    action: ActionSpec
+    embodiment: str
+
+
+def require_match(left: Contract, right: Contract, *, left_name: str, right_name: str) -> None:
+    """Raise `ContractError` that names both sides and every difference; the chunk length alone may differ.
+
+    A policy may use fewer cameras than an environment offers: cameras are compared by name, those that only the side
+    with more cameras has are ignored.
+    """
+    found = [*_action_differences(left.action, right.action), *_observation_differences(left, right)]
+    if left.embodiment != right.embodiment:
+        found.append(f"embodiment: {left.embodiment!r} against {right.embodiment!r}")
+    if found:
+        raise ContractError(
+            f"{left_name} and {right_name} do not agree: " + "; ".join(found),
+            leaf=found[0].split(":")[0],
+            cure=f"Convert one side, or use a policy and data made for {right_name}.",
+        )
+
+
+def _differences(left: object, right: object, where: str) -> list[str]:
+    names = (field.name for field in fields(left))  # type: ignore[arg-type]
+    pairs = ((name, getattr(left, name), getattr(right, name)) for name in names)
+    return [f"{where}.{name}: {a!r} against {b!r}" for name, a, b in pairs if a != b]
+
+
+def _parts_differences(left: tuple[object, ...], right: tuple[object, ...], where: str) -> list[str]:
+    if len(left) != len(right):
+        return [f"{where}: {len(left)} parts against {len(right)}"]
+    return [
+        text for i, (a, b) in enumerate(zip(left, right, strict=True)) for text in _differences(a, b, f"{where}[{i}]")
+    ]
+
+
+def _action_differences(left: ActionSpec, right: ActionSpec) -> list[str]:
+    found = _parts_differences(left.parts, right.parts, "action.parts")
+    if left.rate_hz != right.rate_hz:
+        found.append(f"action.rate_hz: {left.rate_hz!r} against {right.rate_hz!r}")
+    if left.statistics_key != right.statistics_key:
+        found.append(f"action.statistics_key: {left.statistics_key!r} against {right.statistics_key!r}")
+    return found
+
+
+def _observation_differences(left: Contract, right: Contract) -> list[str]:
+    a, b = left.observation, right.observation
+    found = _parts_differences(a.state, b.state, "observation.state")
+    if a.rate_hz != b.rate_hz:
+        found.append(f"observation.rate_hz: {a.rate_hz!r} against {b.rate_hz!r}")
+    if a.language != b.language:
+        found.append(f"observation.language: {a.language!r} against {b.language!r}")
+    mine, theirs = ({camera.name: camera for camera in spec.cameras} for spec in (a, b))
+    shared = mine.keys() & theirs.keys()
+    if len(shared) < min(len(mine), len(theirs)):
+        found.append(f"observation.cameras: {sorted(mine)} against {sorted(theirs)}")
+    for name in sorted(shared):
+        found.extend(_differences(mine[name], theirs[name], f"observation.cameras[{name}]"))
+    return found
