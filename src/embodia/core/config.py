@@ -32,7 +32,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: type[T], value: Any, *, file: str | None = None, leaf: str = "") -> T:
-    """A `kind` from parsed JSON. Raises `ConfigError` naming the leaf of what is missing, unknown or of another type."""
+    """A `kind` from parsed JSON. Raises `ConfigError` naming the leaf that is missing, unknown or mistyped."""
     return typing.cast(T, _read(kind, value, file, leaf))
 
 

@@ -16,7 +16,8 @@ from embodia.core.errors import ProfileError
 class Provenance:
     """Facts about the environment that made the pictures.
 
-    `environment` family ("metaworld"), visual `profile`, `cameras` in order, package `versions`, `success_rule` in words.
+    `environment` family ("metaworld"), visual `profile`, `cameras` in order, package `versions`, `success_rule`
+    in words.
     """
 
     environment: str
