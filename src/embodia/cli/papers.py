@@ -1,0 +1,65 @@
+"""The headers of policy, world-model and algorithm files, read without importing them.
+
+`docs/papers.md`, `embodia where` and `embodia policies` are made from them.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import embodia
+
+FOLDERS = ("policies", "world_models", "post_training")
+FIELDS = ("Title", "Year", "Source", "Composition", "Published", "Ours", "Deviations")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """One file's header: its name, folder, first line, and the text of each field."""
+
+    name: str
+    folder: str
+    summary: str
+    fields: dict[str, str]
+
+    @property
+    def path(self) -> str:
+        """Path inside the source tree."""
+        return f"src/embodia/{self.folder}/{self.name}.py"
+
+
+def headers() -> list[Header]:
+    """All headers, sorted by folder and name."""
+    root = Path(embodia.__file__).parent
+    files = [path for folder in FOLDERS for path in sorted((root / folder).glob("[!_]*.py"))]
+    return [read_header(path) for path in files]
+
+
+def read_header(path: Path) -> Header:
+    """The header of one file."""
+    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    names = "|".join(FIELDS)
+    found = re.findall(rf"^({names}):[ ]*(.*?)(?=^(?:{names}):|\Z)", doc, re.M | re.S)
+    fields = {name: " ".join(text.split()) for name, text in found}
+    return Header(name=path.stem, folder=path.parent.name, summary=doc.split("\n")[0], fields=fields)
+
+
+def papers_page() -> str:
+    """The text of docs/papers.md."""
+    lines = [
+        "# Papers",
+        "",
+        "Made from the headers of the files by `embodia where --page`; a test fails when it is out of date.",
+        "",
+        "| design | file | year | composition | published | ours |",
+        "|---|---|---|---|---|---|",
+    ]
+    for header in headers():
+        f = header.fields
+        title = f"{f['Title']} ({f['Source']})"
+        row = (title, f"`{header.path}`", f["Year"], f["Composition"], f["Published"], f["Ours"])
+        lines.append("| " + " | ".join(text.replace("|", "/") for text in row) + " |")
+    return "\n".join(lines) + "\n"
