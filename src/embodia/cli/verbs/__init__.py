@@ -1,1 +1,1 @@
-"""One file per verb: the first docstring line is its summary, `EXAMPLES` teaches, `Options` are its flags, `run` acts."""
+"""One file per verb: docstring = summary and help, `EXAMPLES` teach, `Options` are its flags, `run` acts."""
