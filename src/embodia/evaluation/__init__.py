@@ -1,0 +1,1 @@
+"""How well a policy does, how sure that is, and which honest controls say what it is that works."""
