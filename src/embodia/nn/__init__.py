@@ -1,0 +1,1 @@
+"""Layers without opinions: what several papers share and no paper owns."""
