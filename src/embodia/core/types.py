@@ -99,18 +99,20 @@ class TokenGroup:
     """A named run of tokens; attention is declared between groups by name.
 
     tokens      float (B N D)
-    mask        bool (B N), True where a token is real
+    mask        bool (B N), True where a token is real; None when every token is
     attends_to  names of the groups this one may look at, itself included or not
     within      "full" or "causal": the pattern inside the group when it attends to itself
     time        float (B N) or None, for example the time step a token belongs to
+    position    float (N D) or None: what a backbone adds to queries and keys but not to values (DETR's way)
     """
 
     name: str
     tokens: Array
-    mask: Array
+    mask: Array | None
     attends_to: tuple[str, ...]
     within: Literal["full", "causal"] = "full"
     time: Array | None = None
+    position: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
