@@ -43,8 +43,15 @@ class Backbone(Protocol):
 class Context(Protocol):
     """What a decoder looks at: the backbone's groups and its cache."""
 
-    groups: Groups
-    cache: Any
+    @property
+    def groups(self) -> Groups:
+        """Token groups by name."""
+        ...
+
+    @property
+    def cache(self) -> Any:
+        """Whatever the backbone handed out."""
+        ...
 
 
 @runtime_checkable

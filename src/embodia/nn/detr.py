@@ -1,0 +1,116 @@
+"""Transformer layers in DETR's way (Carion et al. 2020): positions are added to queries and keys, never to values.
+
+Because positions do not depend on the batch, their projection is made once a layer and added to the projected tokens:
+one matrix product gives queries, keys and values together, and the attention is torch's fused kernel.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Attention(nn.Module):
+    """Multi-head attention of `queries` over `memory`, with positions (N D) for both."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.project = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        for block in (*self.project.weight.chunk(3), self.out.weight):
+            nn.init.xavier_uniform_(block)
+        nn.init.zeros_(self.project.bias)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(
+        self, queries: Tensor, query_position: Tensor, memory: Tensor, memory_position: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """(B Q D) from queries (B Q D), memory (B N D), positions (Q D) and (N D); `mask` bool (B 1 1 N)."""
+        width = queries.shape[-1]
+        weight, bias = self.project.weight, self.project.bias
+        shift = functional.linear(query_position, weight[:width])
+        if queries is memory:
+            query, key, value = self.project(queries).split(width, dim=-1)
+        else:
+            query = functional.linear(queries, weight[:width], bias[:width])
+            key, value = functional.linear(memory, weight[width:], bias[width:]).split(width, dim=-1)
+        key = key + functional.linear(memory_position, weight[width : 2 * width])
+        mixed = functional.scaled_dot_product_attention(
+            self._split(query + shift),
+            self._split(key),
+            self._split(value),
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with ReLU between."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, hidden)
+        self.down = nn.Linear(hidden, width)
+        self.dropout = nn.Dropout(dropout)
+        nn.init.xavier_uniform_(self.up.weight)
+        nn.init.xavier_uniform_(self.down.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B N D) to (B N D)."""
+        return self.down(self.dropout(functional.relu(self.up(x))))
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward, each with a residual; the norm after the sum, or before with `pre_norm`."""
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float, pre_norm: bool) -> None:
+        super().__init__()
+        self.pre_norm = pre_norm
+        self.attention = Attention(width, heads, dropout)
+        self.feed_forward = FeedForward(width, hidden, dropout)
+        self.norm_attention = nn.LayerNorm(width)
+        self.norm_feed_forward = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, position: Tensor, mask: Tensor | None) -> Tensor:
+        """(B N D) to (B N D); `position` (N D)."""
+        if self.pre_norm:
+            normed = self.norm_attention(x)
+            x = x + self.dropout(self.attention(normed, position, normed, position, mask))
+            return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
+        x = self.norm_attention(x + self.dropout(self.attention(x, position, x, position, mask)))
+        return self.norm_feed_forward(x + self.dropout(self.feed_forward(x)))
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention among queries, attention to the memory, feed-forward."""
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float, pre_norm: bool) -> None:
+        super().__init__()
+        self.pre_norm = pre_norm
+        self.attention = Attention(width, heads, dropout)
+        self.cross = Attention(width, heads, dropout)
+        self.feed_forward = FeedForward(width, hidden, dropout)
+        self.norm_attention = nn.LayerNorm(width)
+        self.norm_cross = nn.LayerNorm(width)
+        self.norm_feed_forward = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: Tensor, position: Tensor, memory: Tensor, memory_position: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """(B Q D) to (B Q D); `position` (Q D), memory (B N D), `memory_position` (N D), `mask` (B 1 1 N)."""
+        if self.pre_norm:
+            normed = self.norm_attention(x)
+            x = x + self.dropout(self.attention(normed, position, normed, position, None))
+            normed = self.norm_cross(x)
+            x = x + self.dropout(self.cross(normed, position, memory, memory_position, mask))
+            return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
+        x = self.norm_attention(x + self.dropout(self.attention(x, position, x, position, None)))
+        x = self.norm_cross(x + self.dropout(self.cross(x, position, memory, memory_position, mask)))
+        return self.norm_feed_forward(x + self.dropout(self.feed_forward(x)))

@@ -1,0 +1,42 @@
+"""Pictures on their way into a network: uint8 to float, cameras and history stacked into one batch.
+
+A (N H W C) picture viewed as (N C H W) already lies in memory the way "channels last" convolutions want it, so nothing
+is copied but the bytes themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from embodia.core.errors import ShapeError
+
+Scaling = Literal["imagenet", "symmetric", "unit"]
+
+_SCALES: Mapping[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+
+
+def scale_pixels(pixels: Tensor, scaling: Scaling) -> Tensor:
+    """Channels-first float view of pictures (N H W 3): uint8 0..255, or float 0..1.
+
+    imagenet subtracts that data set's mean and divides by its deviation; symmetric maps to -1..1; unit to 0..1.
+    """
+    mean, deviation = (torch.tensor(row, device=pixels.device) for row in _SCALES[scaling])
+    top = 255.0 if pixels.dtype == torch.uint8 else 1.0
+    scaled = torch.addcmul(-mean / deviation, pixels.float(), 1.0 / (top * deviation))
+    return scaled.permute(0, 3, 1, 2)
+
+
+def pick_cameras(images: Mapping[str, Tensor], cameras: Sequence[str]) -> list[Tensor]:
+    """The pictures of `cameras` in order, each (B T H W 3). Raises `ShapeError` naming the camera that is missing."""
+    for name in cameras:
+        if name not in images:
+            raise ShapeError(f"no picture; the observation has {sorted(images)}", leaf=f"images.{name}")
+    return [images[name] for name in cameras]

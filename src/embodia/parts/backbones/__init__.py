@@ -1,0 +1,1 @@
+"""Backbones: groups of tokens look at one another."""

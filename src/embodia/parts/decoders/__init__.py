@@ -1,0 +1,1 @@
+"""Decoders: what the backbone understood becomes a chunk of actions."""

@@ -1,0 +1,1 @@
+"""Encoders: an observation becomes one named group of tokens."""

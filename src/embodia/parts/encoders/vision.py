@@ -1,0 +1,29 @@
+"""The camera encoder a configuration asks for: any trunk, the same tokens."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from torch import nn
+
+from embodia.core.specs import ObservationSpec
+from embodia.parts.encoders.camera import CameraTokens
+from embodia.parts.encoders.conv_stem import ConvStemConfig, conv_stem_trunks
+from embodia.parts.encoders.resnet import ResNetConfig, resnet_trunks
+
+VisionConfig: TypeAlias = ResNetConfig | ConvStemConfig
+
+
+def vision_trunks(config: VisionConfig, cameras: int) -> nn.ModuleList:
+    """Trunks of the configured kind: a single shared one, or one a camera."""
+    if isinstance(config, ResNetConfig):
+        return resnet_trunks(config, cameras)
+    return conv_stem_trunks(config, cameras)
+
+
+def camera_tokens(
+    config: VisionConfig, spec: ObservationSpec, width: int, *, camera_embedding: bool = False
+) -> CameraTokens:
+    """The encoder of the group "image" for the cameras of `spec`."""
+    trunks = vision_trunks(config, len(spec.cameras))
+    return CameraTokens(spec, trunks, width, scaling=config.scaling, camera_embedding=camera_embedding)
