@@ -1,13 +1,13 @@
 """ACT: a transformer that predicts a chunk of actions at once, with a latent for the demonstrator's style.
 
-title: Learning Fine-Grained Bimanual Manipulation with Low-Cost Hardware
-year: 2023
-arxiv: 2304.13705
-composition: vis.resnet(18, frozen batch norm) + prop.linear + latent -> bb.encoder(4) -> head.regress(7, chunk 100)
+Title: Learning Fine-Grained Bimanual Manipulation with Low-Cost Hardware
+Year: 2023
+Source: arXiv 2304.13705
+Composition: vis.resnet(18, frozen batch norm) + prop.linear + latent -> bb.encoder(4) -> head.regress(7, chunk 100)
   [train: L1 + 10 KL] [act: tt.ensemble exp(-0.01 i)]
-published: about 80 M parameters with four cameras and 14 joints
-ours: see results/parity_act.json; command: pytest -m long tests/parity/test_parity_act.py
-deviations: an instruction may enter as one more token (a frozen MiniLM sentence vector); no pretrained ResNet weights
+Published: about 80 M parameters with four cameras and 14 joints
+Ours: see results/parity_act.json; command: pytest -m long tests/parity/test_parity_act.py
+Deviations: an instruction may enter as one more token (a frozen MiniLM sentence vector); no pretrained ResNet weights
   are shipped; tiny and small see through shallow stems or group norm, tell cameras apart by a learned embedding and put
   norms first.
 """
