@@ -78,7 +78,7 @@ class KeyValueProjection(nn.Module):
         return rotate(self._heads(self.key(x)), table), self._heads(self.value(x))
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        return x.view(*x.shape[:-1], -1, self.head_dim).transpose(1, 2)
 
 
 class GroupedQueryAttention(KeyValueProjection):

@@ -62,7 +62,7 @@ def concatenate(groups: Sequence[TokenGroup]) -> Joined:
 
 def split(tokens: Tensor, groups: Sequence[TokenGroup]) -> dict[str, TokenGroup]:
     """Undo `concatenate`: the groups, by name, with new tokens (B N D)."""
-    parts = tokens.split([group.tokens.shape[1] for group in groups], dim=1)
+    parts: tuple[Tensor, ...] = torch.split(tokens, [group.tokens.shape[1] for group in groups], dim=1)
     return {group.name: replace(group, tokens=part) for group, part in zip(groups, parts, strict=True)}
 
 

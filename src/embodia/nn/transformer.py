@@ -124,9 +124,10 @@ class Transformer(nn.Module):
         table, mask = self.plan(joined, cache)
         wanted = self.outputs if outputs is None else outputs
         tokens, new = self.run(joined.tokens, table, mask, cache, outputs=wanted)
+        longer = Cache(new, joined.mask, joined.spans)
         if cache is not None:
-            return tokens, cache.extend(new, joined.mask, joined.spans)
-        return tokens, Cache(new, joined.mask, joined.spans)
+            longer = cache.extend(new, joined.mask, joined.spans)
+        return (tokens if wanted else None), longer
 
     def plan(self, joined: Joined, cache: Cache | None) -> tuple[Table, Tensor]:
         """Rotary table and attention mask: what depends on the layout alone and can be made once for many steps."""
@@ -141,8 +142,11 @@ class Transformer(nn.Module):
 
     def run(
         self, x: Tensor, table: Table, mask: Tensor, cache: Cache | None, *, outputs: bool = True
-    ) -> tuple[Tensor | None, tuple[KeyValue, ...]]:
-        """Tokens (B N D) through all layers with a plan; the new keys and values of every layer, without the past."""
+    ) -> tuple[Tensor, tuple[KeyValue, ...]]:
+        """Tokens (B N D) through all layers with a plan; the new keys and values of every layer, without the past.
+
+        Without `outputs` the tokens are those before the last layer. Raises `ConfigError` where outputs do not exist.
+        """
         if outputs and self.norm is None:
             raise ConfigError("this transformer was built without outputs; only its cache can be used", leaf="outputs")
         new: list[KeyValue] = []
@@ -150,11 +154,11 @@ class Transformer(nn.Module):
         for index, layer in enumerate(self.layers):
             if index == last and not outputs:
                 new.append(layer.key_value(x, table))  # type: ignore[operator]
-                return None, tuple(new)
+                return x, tuple(new)
             past = None if cache is None else cache.layers[index]
             x, pair = self._layer(layer, x, table, mask, past)
             new.append(pair)
-        return self.norm(x) if self.norm is not None else None, tuple(new)
+        return x if self.norm is None else self.norm(x), tuple(new)
 
     def unread_parameters(self) -> list[nn.Parameter]:
         """Weights that cannot learn when only the cache is read: most of the last layer, and the final norm."""

@@ -19,13 +19,20 @@ class CameraTokens(nn.Module):
     """Pictures of all cameras of `spec` to one group of (B, T * cameras * h * w, width) tokens.
 
     `trunks` holds one trunk a camera, or a single one that all share. A camera that `observation.masks` says is absent
-    keeps its tokens, masked.
+    keeps its tokens, masked. Without `positions` and camera embedding the tokens carry none (the trunk knows its own).
     """
 
     position: Tensor
 
     def __init__(
-        self, spec: ObservationSpec, trunks: nn.ModuleList, width: int, *, scaling: Scaling, camera_embedding: bool
+        self,
+        spec: ObservationSpec,
+        trunks: nn.ModuleList,
+        width: int,
+        *,
+        scaling: Scaling,
+        camera_embedding: bool,
+        positions: bool = True,
     ) -> None:
         super().__init__()
         self.cameras = spec.camera_names
@@ -38,6 +45,9 @@ class CameraTokens(nn.Module):
         )
         tables = [grid_positions(rows, columns, width) for rows, columns in self.sizes]
         self.register_buffer("position", torch.cat(tables), persistent=False)
+        self.positions = positions or camera_embedding
+        if not positions:
+            self.position.zero_()
         self.camera = nn.Parameter(torch.zeros(len(self.cameras), width)) if camera_embedding else None
 
     def forward(self, observation: Observation) -> TokenGroup:
@@ -54,7 +64,7 @@ class CameraTokens(nn.Module):
             tokens=tokens.flatten(1, 2),
             mask=self._mask(observation, batch, steps, tokens.device),
             attends_to=("image",),
-            position=position.repeat(steps, 1),
+            position=position.repeat(steps, 1) if self.positions else None,
         )
 
     def _maps(self, pictures: list[Tensor]) -> list[Tensor]:

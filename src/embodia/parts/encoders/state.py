@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from embodia.core.errors import ShapeError
@@ -10,12 +11,18 @@ from embodia.core.types import Observation, TokenGroup
 
 
 class StateToken(nn.Module):
-    """Normalised state (B T S) to the group "state", (B T width), with a learned position a step."""
+    """Normalised state (B T S) to the group "state", (B T width), with a learned position a step.
 
-    def __init__(self, state_dim: int, width: int, history: int = 1) -> None:
+    `padded` > S fills the state with zeros to that many dimensions; `positions=False` leaves the positions out.
+    """
+
+    def __init__(
+        self, state_dim: int, width: int, history: int = 1, *, padded: int = 0, positions: bool = True
+    ) -> None:
         super().__init__()
-        self.project = nn.Linear(state_dim, width)
-        self.position = nn.Parameter(torch.randn(history, width))
+        self.missing = max(0, padded - state_dim)
+        self.project = nn.Linear(state_dim + self.missing, width)
+        self.position = nn.Parameter(torch.randn(history, width)) if positions else None
 
     def forward(self, observation: Observation) -> TokenGroup:
         """Raises `ShapeError` when the observation has no state."""
@@ -23,7 +30,7 @@ class StateToken(nn.Module):
             raise ShapeError("the observation has no state", leaf="state")
         return TokenGroup(
             name="state",
-            tokens=self.project(observation.state),
+            tokens=self.project(F.pad(observation.state, (0, self.missing))),
             mask=observation.masks.get("state"),
             attends_to=("state",),
             position=self.position,

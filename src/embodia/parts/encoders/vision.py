@@ -10,20 +10,29 @@ from embodia.core.specs import ObservationSpec
 from embodia.parts.encoders.camera import CameraTokens
 from embodia.parts.encoders.conv_stem import ConvStemConfig, conv_stem_trunks
 from embodia.parts.encoders.resnet import ResNetConfig, resnet_trunks
+from embodia.parts.encoders.siglip import SiglipConfig, siglip_trunks
 
-VisionConfig: TypeAlias = ResNetConfig | ConvStemConfig
+VisionConfig: TypeAlias = ResNetConfig | ConvStemConfig | SiglipConfig
 
 
 def vision_trunks(config: VisionConfig, cameras: int) -> nn.ModuleList:
     """Trunks of the configured kind: a single shared one, or one a camera."""
     if isinstance(config, ResNetConfig):
         return resnet_trunks(config, cameras)
+    if isinstance(config, SiglipConfig):
+        return siglip_trunks(config)
     return conv_stem_trunks(config, cameras)
 
 
 def camera_tokens(
     config: VisionConfig, spec: ObservationSpec, width: int, *, camera_embedding: bool = False
 ) -> CameraTokens:
-    """The encoder of the group "image" for the cameras of `spec`."""
-    trunks = vision_trunks(config, len(spec.cameras))
-    return CameraTokens(spec, trunks, width, scaling=config.scaling, camera_embedding=camera_embedding)
+    """The encoder of the group "image" for the cameras of `spec`; SigLIP has learned positions of its own."""
+    return CameraTokens(
+        spec,
+        vision_trunks(config, len(spec.cameras)),
+        width,
+        scaling=config.scaling,
+        camera_embedding=camera_embedding,
+        positions=not isinstance(config, SiglipConfig),
+    )

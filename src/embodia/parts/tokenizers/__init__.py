@@ -1,0 +1,1 @@
+"""Tokenizers: text and actions as integers, and back."""
