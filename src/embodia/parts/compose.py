@@ -34,13 +34,14 @@ class Inference:
     """How a trained policy acts.
 
     steps     of the sampler; None is the decoder's own default
-    ensemble  m of ACT's temporal ensembling, weights exp(-m i) with i = 0 the oldest prediction; None is off
-    every     steps executed between two decisions when ensembling: chunks come out that long
+    execute   actions a runner should carry out between two decisions; None is the whole chunk, or 1 when ensembling
+    ensemble  m of ACT's temporal ensembling, weights exp(-m i) with i = 0 the oldest prediction; None is off. Chunks
+              then come out `execute` long, because the carry counts on exactly that many being carried out
     """
 
     steps: int | None = None
+    execute: int | None = None
     ensemble: float | None = None
-    every: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +161,7 @@ class Composition(nn.Module):
         if training:
             self.train()
         if self.inference.ensemble is not None:
-            actions, carry = blend(actions, carry, self.inference.ensemble, self.inference.every)
+            actions, carry = blend(actions, carry, self.inference.ensemble, self.inference.execute or 1)
         clipped = actions.clamp(self.low, self.high).cpu().numpy()
         spec = replace(self.contract.action, chunk=clipped.shape[1])
         return ActionChunk(actions=clipped, valid=np.ones(clipped.shape[:2], dtype=bool), spec=spec), carry

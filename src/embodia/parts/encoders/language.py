@@ -51,13 +51,16 @@ def embed_sentence(text: str) -> Tensor:
 
 
 class LanguageToken(nn.Module):
-    """Sentences to the group "language", (B 1 width); `embed` may be replaced, for example in tests."""
+    """Sentences to the group "language", (B 1 width); `embed` may be replaced, for example in tests.
 
-    def __init__(self, width: int, embed: Embed = embed_sentence) -> None:
+    `position` False leaves out the learned position, where no attention would use it.
+    """
+
+    def __init__(self, width: int, embed: Embed = embed_sentence, *, position: bool = True) -> None:
         super().__init__()
         self.embed = embed
         self.project = nn.Linear(EMBEDDING_WIDTH, width)
-        self.position = nn.Parameter(torch.randn(1, width))
+        self.position = nn.Parameter(torch.randn(1, width)) if position else None
 
     def forward(self, observation: Observation) -> TokenGroup:
         """One token a sentence; which sentences must be there is the contract's business."""

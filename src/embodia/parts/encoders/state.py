@@ -1,4 +1,4 @@
-"""Proprioception to tokens (prop.linear): one linear layer, one token a time step."""
+"""Proprioception to tokens: through a linear layer (prop.linear), or as it is where a decoder flattens everything."""
 
 from __future__ import annotations
 
@@ -35,3 +35,13 @@ class StateToken(nn.Module):
             attends_to=("state",),
             position=self.position,
         )
+
+
+class StateVector(nn.Module):
+    """Normalised state (B T S) as the group "state", unchanged."""
+
+    def forward(self, observation: Observation) -> TokenGroup:
+        """Raises `ShapeError` when the observation has no state."""
+        if observation.state is None:
+            raise ShapeError("the observation has no state", leaf="state")
+        return TokenGroup(name="state", tokens=observation.state, mask=None, attends_to=("state",))

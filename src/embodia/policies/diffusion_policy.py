@@ -1,0 +1,89 @@
+"""Diffusion Policy: a chunk of actions drawn by denoising, so that several ways of doing a task stay several.
+
+Title: Diffusion Policy: Visuomotor Policy Learning via Action Diffusion
+Year: 2023
+Source: arXiv 2303.04137
+Composition: vis.resnet(18, group norm, spatial softmax) a camera + prop (observe 2) -> head.diffusion(bb.unet1d with
+  FiLM, predict 16, execute 8) [train: obj.eps, 100 steps] [act: tt.horizon, DDIM 10 steps]
+Published: no parameter count; LeRobot's default for PushT has 262,709,026
+Ours: see results/parity_diffusion_policy.json; command: pytest -m long tests/parity/test_parity_diffusion_policy.py
+Deviations: an instruction may enter as a frozen MiniLM sentence vector; the chunk begins at the newest observation, not
+  at the oldest; pictures are shifted by the data pipeline, not cropped here; padded steps do not count in the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from embodia.core.specs import Contract
+from embodia.core.statistics import FeatureStatistics
+from embodia.nn.normalize import Mode, Normalizer
+from embodia.parts.compose import Composition, Inference, Parts, chunked
+from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
+from embodia.parts.encoders.conv_stem import ConvStemConfig
+from embodia.parts.encoders.keypoint import CameraKeypoints
+from embodia.parts.encoders.language import LanguageToken
+from embodia.parts.encoders.resnet import ResNetConfig
+from embodia.parts.encoders.state import StateVector
+from embodia.parts.encoders.vision import VisionConfig
+
+
+def _trunk() -> ResNetConfig:
+    return ResNetConfig(norm="group", shared=False)
+
+
+def _denoiser() -> DiffusionConfig:
+    return DiffusionConfig(widths=(512, 1024, 2048), time_width=128)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Sizes and choices; the defaults are the paper's. `history` observations are seen, the newest last."""
+
+    chunk: int = 16
+    history: int = 2
+    vision: VisionConfig = field(default_factory=_trunk)
+    keypoints: int = 32
+    language_width: int = 64
+    diffusion: DiffusionConfig = field(default_factory=_denoiser)
+    normalization: Mode = "min_max"
+    inference: Inference = field(default_factory=lambda: Inference(execute=8))
+
+
+def preset(size: str) -> Config:
+    """tiny 3 M with shallow stems; small 20 M with ResNets of half width; paper as published."""
+    if size == "tiny":
+        return Config(
+            vision=ConvStemConfig(widths=(32, 64, 64)),
+            diffusion=DiffusionConfig(widths=(64, 128, 256), kernel=3, time_width=64),
+        )
+    if size == "small":
+        return Config(
+            vision=ResNetConfig(norm="group", width=32, shared=False),
+            diffusion=DiffusionConfig(widths=(128, 256, 512), time_width=128),
+        )
+    return Config()
+
+
+def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
+    """The policy with random weights for a body's contract; an instruction vector where the contract has language."""
+    seen, actions = contract.observation, contract.action
+    image = CameraKeypoints(config.vision, seen, config.keypoints)
+    encoders: dict[str, nn.Module] = {"state": StateVector(), "image": image}
+    condition = config.history * (seen.state_dim + image.width)
+    if seen.language:
+        encoders["language"] = LanguageToken(config.language_width, position=False)
+        condition += config.language_width
+    known = statistics or {}
+    parts = Parts(
+        encoders=encoders,
+        decoder=ChunkDiffusion(config.diffusion, actions.dim, config.chunk, condition),
+        state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
+        action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
+        history=config.history,
+        inference=config.inference,
+    )
+    return Composition(chunked(contract, config.chunk), parts)
