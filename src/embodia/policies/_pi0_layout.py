@@ -40,10 +40,15 @@ _OURS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Beginnings of names in a public checkpoint by part; `unused` begin tensors that no computation reads."""
+    """Beginnings of names in a public checkpoint by part.
+
+    unused   beginnings of tensors that no computation reads
+    tied     a tensor that holds the word embeddings in files that store shared tensors once
+    """
 
     beginnings: Mapping[str, str]
     unused: tuple[str, ...]
+    tied: str = ""
 
 
 TRANSFORMERS = Layout(
@@ -81,16 +86,22 @@ LEROBOT = Layout(
         "paligemma_with_expert.gemma_expert.lm_head.",
         "paligemma_with_expert.gemma_expert.model.embed_tokens.",
     ),
+    tied="paligemma_with_expert.paligemma.lm_head.weight",
 )
-"""LeRobot's PI0Policy after its leading "model." is taken off; both of its language heads stay silent."""
+"""LeRobot's PI0Policy, the layout of its files on the hub too; both of its language heads stay silent."""
 
 
 def read(state: Mapping[str, Tensor], layout: Layout = TRANSFORMERS) -> dict[str, Tensor]:
     """A public state dictionary under our names. Raises `CheckpointError` naming a tensor that no rule knows."""
     found = {}
     for name, tensor in state.items():
-        if not name.startswith(layout.unused):
-            found[_translate(name, layout.beginnings, _OURS, _INNER)] = tensor
+        plain = name.replace("vision_tower.vision_model.", "vision_tower.")
+        if layout is LEROBOT:
+            plain = plain.removeprefix("model.")
+        if plain == layout.tied:
+            found.setdefault(f"{_OURS['words']}weight", tensor)
+        elif not plain.startswith(layout.unused):
+            found[_translate(plain, layout.beginnings, _OURS, _INNER)] = tensor
     return found
 
 
