@@ -1,14 +1,14 @@
 """Checkpoints: folders of safetensors and JSON that appear whole or not at all.
 
-`step-000001000/` holds model, ema and optimizer (safetensors), state.json, spec.json and, written last, manifest.json. The
-newest and the best are computed by looking at the complete folders, never pointed to. Nothing in a checkpoint is executed:
-the policy's name goes through the policies folder, its configuration through the typed reader.
+`step-000001000/` holds model, ema and optimizer (safetensors), state.json, spec.json and, written last, manifest.json.
+The newest and the best are computed by looking at the complete folders, never pointed to. Nothing in a checkpoint is
+executed: the policy's name goes through the policies folder, its configuration through the typed reader.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -64,23 +64,12 @@ def card_from_json(raw: Any, *, file: str) -> Card:
         raise CheckpointError("this is not the description of a checkpoint", file=file, leaf="format")
     if raw["format"] != FORMAT:
         raise VersionError(f"format {raw['format']!r}, this release reads {FORMAT}", file=file, leaf="format")
-    for key in ("policy", "provenance", "statistics", "training", "datasets"):
-        if key not in raw:
-            raise CheckpointError("entry is missing", file=file, leaf=key)
-    statistics = raw["statistics"]
-    training = raw["training"]
-    return Card(
-        policy=read_spec(raw["policy"], file=file),
-        provenance=from_json(Provenance, raw["provenance"], file=file, leaf="provenance"),
-        statistics=None
-        if statistics is None
-        else {
-            key: from_json(FeatureStatistics, item, file=file, leaf=f"statistics.{key}")
-            for key, item in statistics.items()
-        },
-        training=None if training is None else from_json(TrainConfig, training, file=file, leaf="training"),
-        datasets=tuple(raw["datasets"]),
-    )
+    names = [field.name for field in fields(Card)]
+    for name in names:
+        if name not in raw:
+            raise CheckpointError("entry is missing", file=file, leaf=name)
+    card = from_json(Card, {name: raw[name] for name in names}, file=file)
+    return replace(card, policy=read_spec(raw["policy"], file=file))
 
 
 def versions() -> dict[str, str]:
@@ -146,7 +135,7 @@ class Store:
         return None if latest is None else int(latest.name[5:])
 
     def best(self) -> Path | None:
-        """The complete checkpoint with the smallest validation loss, the earliest of equals; None if none was measured."""
+        """The complete checkpoint with the smallest validation loss, the earliest of equals, or None."""
         measured = [(read_json(path / "state.json").get("validation_loss"), path) for path in self.complete()]
         return min(((loss, path) for loss, path in measured if loss is not None), default=(None, None))[1]
 
@@ -183,7 +172,9 @@ def find(folder: Path) -> Path:
         found = store.best() or store.latest()
         if found is not None:
             return found
-    raise MissingFileError("no complete checkpoint here", file=folder, cure="Give a checkpoint, or the folder of a run.")
+    raise MissingFileError(
+        "no complete checkpoint here", file=folder, cure="Give a checkpoint, or the folder of a run."
+    )
 
 
 def read_card(folder: Path) -> Card:

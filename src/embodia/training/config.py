@@ -1,7 +1,8 @@
 """How a training run is configured, and how its budget is counted.
 
-One frozen record: the command line is derived from it, it is written into every checkpoint, and a resumed run is compared
-with it. The thing to watch: a budget in steps or samples is bit-exact, a budget in seconds follows the clock and is not.
+One frozen record: the command line is derived from it, it is written into every checkpoint, and a resumed run is
+compared with it. The thing to watch: a budget in steps or samples is bit-exact, a budget in seconds follows the clock
+and is not.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class TrainConfig:
 
     steps               optimizer steps to take; bit-exact
     samples             budget in samples, turned into steps; bit-exact
-    max_seconds         budget in wall-clock seconds, resumes counted together: the schedule follows the elapsed fraction
+    max_seconds         budget in wall-clock seconds, resumes counted together: the schedule follows the elapsed
+                        fraction
     batch_size          samples of one optimizer step, over all processes and accumulated parts together
     accumulate          parts that a step's batch is cut into, to fit the memory
     seed                root of data order, initial weights, dropout, noise and augmentation
@@ -37,7 +39,8 @@ class TrainConfig:
     warmup_steps        steps of linear rise from zero; None means a twentieth of the steps, at most 500
     final_factor        fraction of the peak rate that cosine and linear end at
     weight_decay        AdamW's decay, on matrices and kernels only: never on biases, norms, embeddings, single vectors
-    betas, epsilon      AdamW's moments
+    betas               AdamW's memory of gradients and of their squares
+    epsilon             AdamW's smallest denominator
     clip_norm           largest gradient norm; 0 does not clip
     ema_decay           decay of the averaged weights, which rise faster at the start; 0 keeps none
     precision           "auto" takes bf16 where the processor has it; weights and optimizer stay fp32

@@ -1,7 +1,7 @@
 """Averaged weights: a slow copy of the parameters, better to act with than the newest ones.
 
-The decay rises as (1 + step) / (10 + step) up to its final value, so that short runs are not dominated by their start. It
-is a pure function of the step, so a resumed run repeats it. Works on local shards, hence unchanged under FSDP2.
+The decay rises as (1 + step) / (10 + step) up to its final value, so that short runs are not dominated by their start.
+It is a pure function of the step, so a resumed run repeats it. Works on local shards, hence unchanged under FSDP2.
 """
 
 from __future__ import annotations

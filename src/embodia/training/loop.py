@@ -66,9 +66,7 @@ def fit(
 class _Run:
     """What surrounds the steps: the budget, the figures, the validations, the checkpoints."""
 
-    def __init__(
-        self, learner: Learner, store: Store, make: Factories, progress: Progress, clock: Clock
-    ) -> None:
+    def __init__(self, learner: Learner, store: Store, make: Factories, progress: Progress, clock: Clock) -> None:
         config, place = learner.config, learner.parallel
         self.learner, self.store, self.make, self.progress, self.clock = learner, store, make, progress, clock
         self.config, self.place = config, place
@@ -168,7 +166,9 @@ class _Run:
 
     def _tell(self) -> None:
         now_s = self.clock.now_s()
-        if not self.place.leads or (now_s - self.reported_s < _REPORT_S and self.budget.fraction(self.learner.step) < 1):
+        if not self.place.leads or (
+            now_s - self.reported_s < _REPORT_S and self.budget.fraction(self.learner.step) < 1
+        ):
             return
         self.reported_s = now_s
         step, (origin, origin_s) = self.learner.step, self.origin

@@ -1,7 +1,7 @@
 """Figures of a run: one JSON line each in `metrics.jsonl`, and TensorBoard where it is installed.
 
-The JSON lines are the record, TensorBoard a view. A run that was killed may have written lines beyond its last checkpoint;
-they are cut off on resume, so that each step appears once.
+The JSON lines are the record, TensorBoard a view. A run that was killed may have written lines beyond its last
+checkpoint; they are cut off on resume, so that each step appears once.
 """
 
 from __future__ import annotations

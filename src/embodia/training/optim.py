@@ -1,8 +1,8 @@
 """AdamW with parameter groups, and its state as named tensors.
 
 Decay pulls matrices and kernels towards zero and leaves alone what has another scale (biases, norms, embeddings, single
-vectors). Pretrained parts learn more slowly: a module says so with an attribute `pretrained = True`, a configuration with
-name prefixes. The state is read and written by parameter name, so that it is plain tensors on disk.
+vectors). Pretrained parts learn more slowly: a module says so with an attribute `pretrained = True`, a configuration
+with name prefixes. The state is read and written by parameter name, so that it is plain tensors on disk.
 """
 
 from __future__ import annotations
@@ -78,8 +78,17 @@ def load_state(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapp
                 raise CheckpointError("moment of the optimizer is missing", file=file, leaf=leaf)
             wanted = torch.Size(()) if key == "step" else parameter.shape
             if tensors[leaf].shape != wanted:
-                raise CheckpointError(f"shape {tuple(tensors[leaf].shape)}, expected {tuple(wanted)}", file=file, leaf=leaf)
-            state[key] = tensors[leaf]
+                raise CheckpointError(
+                    f"shape {tuple(tensors[leaf].shape)}, expected {tuple(wanted)}", file=file, leaf=leaf
+                )
+            state[key] = _laid_out_like(parameter, tensors[leaf])
+
+
+def _laid_out_like(parameter: Tensor, moment: Tensor) -> Tensor:
+    """A copy in memory of its own: kernels round differently on other strides and on unaligned, mapped files."""
+    if moment.shape != parameter.shape:
+        return moment.clone()
+    return torch.empty_like(parameter, requires_grad=False).copy_(moment)
 
 
 def _slow_names(model: nn.Module, config: TrainConfig, parameters: Mapping[str, nn.Parameter]) -> set[str]:

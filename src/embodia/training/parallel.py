@@ -1,8 +1,9 @@
 """One process or many: DDP until the weights no longer fit, then FSDP2, both started by `torchrun`.
 
-The rest of the package sees five verbs: wrap, gather, scatter, mean, agree. Every rank computes its own share of each batch
-from the same pure order, gradients are averaged over ranks, so W ranks take the step that one process with the whole batch
-would take. Weights enter and leave the disk whole, so a checkpoint does not remember how many ranks wrote it.
+The rest of the package sees five verbs: wrap, gather, scatter, mean, agree. Every rank computes its own share of each
+batch from the same pure order, gradients are averaged over ranks, so W ranks take the step that one process with the
+whole batch would take. Weights enter and leave the disk whole, so a checkpoint does not remember how many ranks wrote
+it.
 """
 
 from __future__ import annotations
@@ -105,13 +106,15 @@ class Parallel:
 
 @contextmanager
 def start(config: TrainConfig) -> Iterator[Parallel]:
-    """Join the processes that `torchrun` started, or stand alone. Raises `ConfigError` on a mode that needs `torchrun`."""
+    """Join the processes that `torchrun` started, or stand alone. Raises `ConfigError` where that cannot be."""
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     device = choose_device(config.device)
     if world_size == 1:
         if config.parallel in ("ddp", "fsdp"):
             raise ConfigError(
-                f"{config.parallel} needs several processes", leaf="parallel", cure="Start with torchrun --nproc-per-node N."
+                f"{config.parallel} needs several processes",
+                leaf="parallel",
+                cure="Start with torchrun --nproc-per-node N.",
             )
         yield Parallel(rank=0, world_size=1, device=device, mode="none")
         return

@@ -12,8 +12,10 @@ import torch
 
 from embodia.training.config import TrainConfig
 
+_CPU = torch.device("cpu")
 
-def has_bf16(device: torch.device) -> bool:
+
+def bf16_supported(device: torch.device = _CPU) -> bool:
     """Whether `device` multiplies bf16 natively: AVX512-BF16 or AMX on a CPU, Ampere or newer on a GPU."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -25,7 +27,7 @@ def has_bf16(device: torch.device) -> bool:
 def choose(config: TrainConfig, device: torch.device) -> torch.dtype:
     """The number format of the forward pass on `device`."""
     if config.precision == "auto":
-        return torch.bfloat16 if has_bf16(device) else torch.float32
+        return torch.bfloat16 if bf16_supported(device) else torch.float32
     return torch.bfloat16 if config.precision == "bf16" else torch.float32
 
 

@@ -1,7 +1,7 @@
 """Learning-rate schedules as small frozen objects: a factor on the peak rate, pure in (step, fraction of the run).
 
-The warm-up counts steps and the shape follows the fraction that is over, so that the same object serves a budget in steps
-(the fraction is exact and the run repeats bit for bit) and a budget in seconds (the fraction is measured).
+The warm-up counts steps and the shape follows the fraction that is over, so that the same object serves a budget in
+steps (the fraction is exact and the run repeats bit for bit) and a budget in seconds (the fraction is measured).
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class Cosine:
 
     def factor(self, step: int, fraction: float) -> float:
         """Warm-up times the cosine."""
-        return _rise(step, self.warmup_steps) * (self.final + (1.0 - self.final) * 0.5 * (1 + math.cos(math.pi * fraction)))
+        return _rise(step, self.warmup_steps) * (
+            self.final + (1.0 - self.final) * 0.5 * (1 + math.cos(math.pi * fraction))
+        )
 
 
 def from_config(config: TrainConfig) -> Schedule:

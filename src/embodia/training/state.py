@@ -1,7 +1,7 @@
 """What changes while training: the policy's weights, the optimizer, the averages, the step.
 
-`Learner.advance` is one optimizer step. Its random numbers come from generators of (seed, batch index, rank), set anew for
-every batch, so the state of a run is its tensors and one number: the step.
+`Learner.advance` is one optimizer step. Its random numbers come from generators of (seed, batch index, rank), set anew
+for every batch, so the state of a run is its tensors and one number: the step.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Tensors = dict[str, dict[str, Tensor]]
 
 
 class Objective(nn.Module):
-    """The number to be minimised: the weighted sum of a policy's loss terms, as one module that can be made parallel."""
+    """The number to be minimised, a policy's weighted loss terms, as one module that can be made parallel."""
 
     def __init__(self, policy: nn.Module) -> None:
         super().__init__()
@@ -145,15 +145,19 @@ def put(
     file: str,
     scatter: Callable[[Tensor, Tensor], Tensor] = lambda whole, like: whole,
 ) -> None:
-    """Copy `sources` into `targets` in place. Raises `CheckpointError` naming a tensor that is missing, left over, or of
-    another shape (both shapes are named)."""
+    """Copy `sources` into `targets` in place.
+
+    Raises `CheckpointError` naming a tensor that is missing, left over, or of another shape (both shapes are named).
+    """
     for name in sorted(targets.keys() ^ sources.keys()):
         side = "missing in the file" if name in targets else "unknown to this policy"
         raise CheckpointError(f"tensor is {side}", file=file, leaf=name)
     for name, target in targets.items():
         if sources[name].shape != target.shape:
             raise CheckpointError(
-                f"the file has shape {tuple(sources[name].shape)}, this policy {tuple(target.shape)}", file=file, leaf=name
+                f"the file has shape {tuple(sources[name].shape)}, this policy {tuple(target.shape)}",
+                file=file,
+                leaf=name,
             )
     with torch.no_grad():
         for name, target in targets.items():
