@@ -6,6 +6,7 @@ to one profile, and the model's own settings are put back once the context exist
 
 from __future__ import annotations
 
+import atexit
 import ctypes.util
 import os
 import sys
@@ -52,8 +53,9 @@ class Painter:
     """Draws one model's scene from several views.
 
     `rotated` names the benchmark's own cameras that draw upside down (turned by 180 degrees); their pictures are turned
-    upright. Raises `EnvironmentFailure` when no OpenGL library can be used, `UnknownNameError` for a camera that the
-    model lacks.
+    upright. `hidden` are geom groups that the benchmark does not draw (collision shapes). Contexts left open are freed
+    at exit, before OpenGL itself ends. Raises `EnvironmentFailure` when no OpenGL library can be used,
+    `UnknownNameError` for a camera that the model lacks.
     """
 
     def __init__(
@@ -62,15 +64,18 @@ class Painter:
         views: tuple[CameraView, ...],
         profile: VisualProfile,
         rotated: Collection[str] = (),
+        hidden: Collection[int] = (),
     ) -> None:
         self._views = views
         self._profile = profile
         self._rotated = frozenset(rotated)
+        self._option = _scene_option(hidden)
         self._cameras = {view.name: _camera(model, view) for view in views}
         self._renderers: dict[tuple[int, int], Any] = {}
         for size in sorted({view.drawn for view in views}):
             self._renderers[size] = _renderer(model, size, profile)
         self._finish = weakref.finalize(self, _free, self._renderers)
+        atexit.register(self._finish)
 
     def draw(self, data: Any) -> dict[str, Image]:
         """One upright uint8 picture (H W 3) for each view, of the scene in `data` as it is now."""
@@ -79,10 +84,11 @@ class Painter:
     def close(self) -> None:
         """Free the graphics contexts."""
         self._finish()
+        atexit.unregister(self._finish)
 
     def _draw(self, view: CameraView, data: Any) -> Image:
         renderer = self._renderers[view.drawn]
-        renderer.update_scene(data, camera=self._cameras[view.name])
+        renderer.update_scene(data, camera=self._cameras[view.name], scene_option=self._option)
         _set_flags(renderer.scene, self._profile)
         image: Image = renderer.render()
         if view.lookat_m is None and (view.source or view.name) in self._rotated:
@@ -121,6 +127,15 @@ def _camera(model: Any, view: CameraView) -> Any:
     camera.lookat[:] = view.lookat_m
     camera.distance, camera.azimuth, camera.elevation = view.distance_m, view.azimuth_deg, view.elevation_deg
     return camera
+
+
+def _scene_option(hidden: Collection[int]) -> Any:
+    import mujoco
+
+    option = mujoco.MjvOption()
+    for group in hidden:
+        option.geomgroup[group] = 0
+    return option
 
 
 def _renderer(model: Any, size: tuple[int, int], profile: VisualProfile) -> Any:
