@@ -1,7 +1,7 @@
 """LeRobot's Diffusion Policy checkpoint names (0.4 to 0.6, one encoder a camera) as ours.
 
-Its U-Net keeps one condition layer a block and orders the condition by time step; ours keeps one bank for all blocks and
-orders it by sense. So the rows are stacked and the columns permuted, and nothing is computed.
+Its U-Net keeps one condition layer a block and orders the condition by time step; ours keeps one bank for all blocks
+and orders it by sense. So the rows are stacked and the columns permuted, and nothing is computed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,42 @@
+"""Invented inputs: random records that fit a contract, so that anything can be tried without data.
+
+Pure functions of the contract and a seed. Pictures are noise, sentences are plain; nothing here says how a policy does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from embodia.core.seeds import generator
+from embodia.core.specs import Contract
+from embodia.core.types import ActionChunk, Batch, Observation
+
+SENTENCES = ("push the puck to the goal", "open the drawer", "press the button from above")
+"""What invented observations say, in turn."""
+
+
+def invent_observation(contract: Contract, batch: int, *, history: int = 1, seed: int = 0) -> Observation:
+    """A numpy observation (B T ...) with every camera, the state and an instruction where the contract has language."""
+    rng, spec = generator(seed, "observation"), contract.observation
+    shape = (batch, history)
+    images = {
+        camera.name: rng.integers(0, 256, (*shape, camera.height, camera.width, 3), dtype=np.uint8)
+        for camera in spec.cameras
+    }
+    state = rng.normal(size=(*shape, spec.state_dim)).astype(np.float32) if spec.state_dim else None
+    sentences = tuple(SENTENCES[index % len(SENTENCES)] for index in range(batch)) if spec.language else ()
+    return Observation(images=images, state=state, instruction=sentences, embodiment=contract.embodiment)
+
+
+def invent_batch(contract: Contract, batch: int, *, history: int = 1, seed: int = 0, padded: bool = True) -> Batch:
+    """A numpy batch whose contract states its chunk; with `padded`, every second chunk ends early, as episodes do."""
+    rng, spec = generator(seed, "actions"), contract.action
+    low = np.array([part.low for part in spec.parts for _ in range(part.dim)])
+    high = np.array([part.high for part in spec.parts for _ in range(part.dim)])
+    actions = rng.uniform(low, high, (batch, spec.chunk, spec.dim)).astype(np.float32)
+    lengths = np.where(np.arange(batch) % 2, rng.integers(1, spec.chunk + 1, batch), spec.chunk)
+    valid = np.arange(spec.chunk) < lengths[:, None] if padded else np.ones((batch, spec.chunk), dtype=bool)
+    last = actions[np.arange(batch), valid.sum(1) - 1][:, None]
+    chunk = ActionChunk(actions=np.where(valid[..., None], actions, last), valid=valid, spec=spec)
+    observation = invent_observation(contract, batch, history=history, seed=seed)
+    return Batch(observation=observation, chunk=chunk, dataset=("invented",) * batch)
