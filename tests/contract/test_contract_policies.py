@@ -1,6 +1,6 @@
 """One battery for everything in embodia.policies: a new file is tested the day it appears, without being listed.
 
-Two facts a policy must add: its golden numbers (python tests/golden/write.py NAME) and a row in PUBLISHED.
+Two facts a policy must add: its golden numbers (python tests/contract/write_golden.py NAME) and a row in PUBLISHED.
 """
 
 import json
@@ -32,6 +32,7 @@ PUBLISHED = {
     # name: (body, changes to the paper preset, published count, where it is stated)
     "act": (joints(14, 1, 480, 640), {"decoder_layers": 1}, 51_613_582, "LeRobot's default"),
     "diffusion_policy": (joints(2, 1, 96, 96), {"chunk": 64}, 262_709_026, "LeRobot's default on PushT"),
+    "pi0": (gripper_arm(224, 3), {}, 3_238_048_528, "words counted once, none in the expert"),
 }
 
 
