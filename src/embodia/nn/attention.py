@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from embodia.core.errors import ConfigError
 from embodia.nn.groups import Span, repeat_rows
 from embodia.nn.rope import rotate
+from embodia.nn.scaled_dot import attend
 
 Table = tuple[Tensor, Tensor]
 """Cosine and sine of the positions, as `rope.rotary_table` makes them."""
@@ -97,13 +97,5 @@ class GroupedQueryAttention(KeyValueProjection):
         new = self.key_value(x, table)
         key, value = new if past is None else join(past, new)
         query = rotate(self._heads(self.query(x)), table)
-        seen = F.scaled_dot_product_attention(query, self._shared(key), self._shared(value), attn_mask=mask)
+        seen = attend(query, key, value, mask)
         return self.out(seen.transpose(1, 2).flatten(-2)), new
-
-    def _shared(self, x: Tensor) -> Tensor:
-        times = self.heads // self.kv_heads
-        if times == 1:
-            return x
-        if self.kv_heads == 1:
-            return x.expand(-1, times, -1, -1)
-        return x.repeat_interleave(times, dim=1)

@@ -1,13 +1,15 @@
 """Transformer layers in DETR's way (Carion et al. 2020): positions are added to queries and keys, never to values.
 
 Because positions do not depend on the batch, their projection is made once a layer and added to the projected tokens:
-one matrix product gives queries, keys and values together, and the attention is torch's fused kernel.
+one matrix product gives queries, keys and values together.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional
+
+from embodia.nn.scaled_dot import attend
 
 
 class Attention(nn.Module):
@@ -36,13 +38,8 @@ class Attention(nn.Module):
             query = functional.linear(queries, weight[:width], bias[:width])
             key, value = functional.linear(memory, weight[width:], bias[width:]).split(width, dim=-1)
         key = key + functional.linear(memory_position, weight[width : 2 * width])
-        mixed = functional.scaled_dot_product_attention(
-            self._split(query + shift),
-            self._split(key),
-            self._split(value),
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        dropout = self.dropout if self.training else 0.0
+        mixed = attend(self._split(query + shift), self._split(key), self._split(value), mask, dropout)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:

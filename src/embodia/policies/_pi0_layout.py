@@ -93,7 +93,7 @@ LEROBOT = Layout(
 
 def read(state: Mapping[str, Tensor], layout: Layout = TRANSFORMERS) -> dict[str, Tensor]:
     """A public state dictionary under our names. Raises `CheckpointError` naming a tensor that no rule knows."""
-    found = {}
+    found: dict[str, Tensor] = {}
     for name, tensor in state.items():
         plain = name.replace("vision_tower.vision_model.", "vision_tower.")
         if layout is LEROBOT:
