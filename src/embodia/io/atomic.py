@@ -7,6 +7,7 @@ those, and start-up paths call it.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -14,12 +15,20 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from embodia.core.errors import NotFiniteError, StorageError
 
 TEMPORARY = ".tmp"
 """Suffix of everything that is not finished; such names also start with a dot and no reader looks at them."""
+
+
+class Closing(Protocol):
+    """Something that is held until it is closed."""
+
+    def close(self) -> None:
+        """Let go."""
+        ...
 
 
 def _write_some(descriptor: int, data: memoryview) -> int:
@@ -46,18 +55,18 @@ def write_bytes(path: str | Path, data: bytes | bytearray | memoryview, *, durab
             os.close(descriptor)
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_text(path: str | Path, text: str, *, durable: bool = True) -> None:
     """Replace the file at `path` by `text` in UTF-8."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), durable=durable)
 
 
-def write_json(path: str | Path, value: Any) -> None:
+def write_json(path: str | Path, value: Any, *, durable: bool = True) -> None:
     """Replace the file at `path` by JSON with sorted keys; NaN and infinity raise `NotFiniteError`."""
     try:
         text = json.dumps(value, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False)
     except ValueError as error:
         raise NotFiniteError(f"cannot be written to JSON: {error}", file=path) from error
-    write_text(path, text + "\n")
+    write_text(path, text + "\n", durable=durable)
 
 
 @contextmanager
@@ -142,6 +151,23 @@ def remove(path: str | Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def lock(path: str | Path) -> Closing:
+    """Hold `path` for this process until `close()`, or until the process ends in any way.
+
+    Raises `StorageError` when another process (or another part of this one) holds it.
+    """
+    path = Path(path)
+    with _typed(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise StorageError("another process writes here", file=path, cure="Wait for it to end.") from error
+    return os.fdopen(descriptor)
 
 
 def sweep(folder: str | Path) -> int:

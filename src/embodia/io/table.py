@@ -18,7 +18,8 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tab
     Raises `MissingFileError`, or `CorruptFileError` for a file without a footer, with bad pages or without a column.
     """
     try:
-        table = pq.ParquetFile(str(path)).read(list(columns) if columns is not None else None, use_threads=False)
+        file = pq.ParquetFile(str(path), page_checksum_verification=True)
+        table = file.read(list(columns) if columns is not None else None, use_threads=False)
     except FileNotFoundError as error:
         raise MissingFileError("file does not exist", file=path) from error
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -29,11 +30,11 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pa.Tab
     return table
 
 
-def write_table(path: str | Path, table: pa.Table) -> None:
-    """Write a parquet file (one row group, snappy). Raises `StorageError`."""
+def write_table(path: str | Path, table: pa.Table, *, durable: bool = True) -> None:
+    """Write a parquet file (snappy, every page with a checksum). Raises `StorageError`."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="snappy", row_group_size=max(1, table.num_rows))
-    write_bytes(path, memoryview(sink.getvalue()))
+    pq.write_table(table, sink, compression="snappy", write_page_checksum=True)
+    write_bytes(path, memoryview(sink.getvalue()), durable=durable)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,0 +1,1 @@
+"""Demonstrations on disk: recording, reading, order, mixtures, validation."""
