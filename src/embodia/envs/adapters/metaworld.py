@@ -56,6 +56,7 @@ VIEWS: Mapping[str, CameraView] = MappingProxyType(
 DEFAULT_CAMERAS = ("corner2", "gripperPOV")
 EMBODIMENT = "sawyer"
 SUCCESS_RULE = "the benchmark's own predicate of the task, true at any step of the episode"
+_SCENES_KEPT = 6
 _MARKS = ("benchmark", "neutral")
 _MARK_RGBA, _MARK_RADIUS_M = (0.0, 0.9, 0.0, 1.0), 0.02
 _PARTS = (
@@ -178,8 +179,20 @@ class MetaWorldEnv:
     def _simulation(self, scene: str, task: str) -> Simulation:
         key = (scene, task)
         if key not in self._simulations:
+            self._forget()
             self._simulations[key] = Simulation(task)
         return self._simulations[key]
+
+    def _forget(self) -> None:
+        """Let the scene that was built first go when too many are held: one with its pictures takes about 60 MB."""
+        scenes = list(dict.fromkeys(scene for scene, _ in self._simulations))
+        for scene in scenes[: max(0, len(scenes) - _SCENES_KEPT + 1)]:
+            if scene == self._scene_task:
+                continue
+            if scene in self._painters:
+                self._painters.pop(scene).close()
+            for key in [key for key in self._simulations if key[0] == scene]:
+                self._simulations.pop(key).close()
 
     def _through(self, task: str) -> Simulation:
         """The present scene as `task` sees it: the scene itself, or a twin that has adopted its state."""

@@ -1,0 +1,153 @@
+"""One environment inside a worker: runs chunks open loop, keeps the last pictures, notes which predicates held.
+
+The one thing to watch: pictures are drawn only for the last `history` steps of a chunk (and every k-th step of an
+episode that is filmed), because drawing costs ten times what physics costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from embodia.core.types import Observation
+from embodia.envs.protocol import Env
+
+Images = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Which episode a slot plays.
+
+    `judged` are tasks whose predicates are watched besides the episode's own; `until` is the task whose success ends
+    the episode (empty: its own); `stop` False lets it run to the horizon; `film_every` > 0 keeps a picture of
+    `film_camera` (empty: the first) at every so many steps.
+    """
+
+    task: str
+    seed: int
+    judged: tuple[str, ...] = ()
+    until: str = ""
+    stop: bool = True
+    film_every: int = 0
+    film_camera: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Took:
+    """What happened since the episode began, and what is sensed now.
+
+    `held` says for each watched task whether its predicate held at any step, `held_at_start` whether it did before the
+    first; `film` has only the pictures since the last report (N H W 3).
+    """
+
+    steps: int
+    done: bool
+    success: bool
+    reward: float
+    held: Mapping[str, bool]
+    held_at_start: Mapping[str, bool]
+    state: npt.NDArray[np.float32] | None
+    time_s: npt.NDArray[np.float64]
+    instruction: str
+    film: tuple[Images, ...] = ()
+
+
+def views_of(images: Mapping[str, Images], slot: int) -> dict[str, Images]:
+    """The part of the shared pictures that one slot writes: camera -> (T H W 3)."""
+    return {name: array[slot] for name, array in images.items()}
+
+
+@dataclass
+class _Episode:
+    start: Start
+    steps: int = 0
+    done: bool = False
+    success: bool = False
+    reward: float = 0.0
+    held: dict[str, bool] = field(default_factory=dict)
+    held_at_start: dict[str, bool] = field(default_factory=dict)
+    film: list[Images] = field(default_factory=list)
+
+
+class Slot:
+    """An environment, where its pictures go, and the episode it is in."""
+
+    def __init__(self, env: Env, images: Mapping[str, Images], history: int) -> None:
+        self._env, self._images, self._history = env, images, history
+        self._sensed: list[Observation] = []
+        self._episode = _Episode(start=Start(task="", seed=0))
+
+    def begin(self, start: Start) -> Took:
+        """Reset, draw, and judge what holds before anything is done."""
+        self._episode = _Episode(start=start)
+        first = self._env.reset(start.task, start.seed)
+        watched = dict.fromkeys((start.task, *start.judged, *((start.until,) if start.until else ())))
+        self._episode.held_at_start = {task: self._env.judge(task) for task in watched}
+        self._episode.held = dict(self._episode.held_at_start)
+        self._sensed = [first] * self._history
+        self._draw(fill=True)
+        self._film()
+        return self._report()
+
+    def run(self, actions: npt.NDArray[np.floating[Any]]) -> Took:
+        """Apply `actions` (H A) one after the other; stops early when the episode ends."""
+        for index, action in enumerate(actions):
+            if self._episode.done:
+                break
+            self._step(action)
+            if len(actions) - index <= self._history and not self._episode.done:
+                self._draw()
+            self._film()
+        return self._report()
+
+    def _step(self, action: npt.NDArray[np.floating[Any]]) -> None:
+        episode, start = self._episode, self._episode.start
+        sensed, reward, _, truncated, info = self._env.step(action)
+        self._sensed = [*self._sensed[1:], sensed]
+        episode.steps += 1
+        episode.reward += reward
+        now = {task: self._env.judge(task) for task in episode.held if task != start.task}
+        now[start.task] = bool(info["success"])
+        episode.held.update({task: episode.held[task] or holds for task, holds in now.items()})
+        episode.success = episode.success or now[start.task]
+        episode.done = truncated or (start.stop and now[start.until or start.task])
+
+    def _draw(self, fill: bool = False) -> None:
+        seen = self._env.observe().images
+        for name, array in self._images.items():
+            if fill:
+                array[:] = seen[name][0, 0]
+            else:
+                array[:-1] = array[1:].copy()
+                array[-1] = seen[name][0, 0]
+
+    def _film(self) -> None:
+        start = self._episode.start
+        if not start.film_every or (self._episode.steps % start.film_every and not self._episode.done):
+            return
+        camera = start.film_camera or next(iter(self._images))
+        self._episode.film.append(self._env.observe().images[camera][0, 0])
+
+    def _report(self) -> Took:
+        episode = self._episode
+        film, episode.film = tuple(episode.film), []
+        last = self._sensed[-1]
+        states = [sensed.state[0] for sensed in self._sensed if sensed.state is not None]
+        times = [np.ravel(sensed.time_s) for sensed in self._sensed if sensed.time_s is not None]
+        return Took(
+            steps=episode.steps,
+            done=episode.done,
+            success=episode.success,
+            reward=episode.reward,
+            held=dict(episode.held),
+            held_at_start=episode.held_at_start,
+            state=np.concatenate(states) if states else None,
+            time_s=np.concatenate(times) if times else np.zeros(self._history),
+            instruction=last.instruction[0] if last.instruction else "",
+            film=film,
+        )
