@@ -22,6 +22,8 @@ from embodia.core.types import check_observation
 from embodia.envs.adapters import _libero_sim, libero
 from embodia.envs.conformance import check_env
 from embodia.envs.protocol import Env, EnvConfig
+from embodia.envs.slot import Start
+from embodia.envs.vector import VectorEnv
 
 
 def _installed():
@@ -346,6 +348,23 @@ class TestSim:
         put(spatial, "akita_black_bowl_2", "plate_1")
         assert spatial.judge(partner) and not spatial.judge(task)
         spatial.close()
+
+    def test_worker_processes_play_what_the_environment_plays(self, env):
+        actions = np.random.default_rng(3).uniform(-1, 1, (4, 7)).astype(np.float32)
+        starts = {0: Start(task=BOWL_ON_STOVE, seed=60), 1: Start(task=f"{BOWL_ON_PLATE}@{BOWL_ON_STOVE}", seed=0)}
+        config = EnvConfig(tasks=("libero_goal",), height=64, width=64)
+        with VectorEnv("libero", config, slots=2, workers=2) as vector:
+            vector.begin(starts)
+            vector.run_chunks({slot: actions for slot in starts})
+            for slot, start in starts.items():
+                env.reset(start.task, start.seed)
+                for action in actions:
+                    state = env.step(action)[0].state
+                there, here = vector.observation(slot), env.observe()
+                np.testing.assert_array_equal(there.state, state)
+                assert there.instruction == here.instruction
+                for name, image in here.images.items():
+                    np.testing.assert_array_equal(there.images[name], image)
 
     def test_fresh_processes_agree_and_leave_no_trace(self, tmp_path):
         script = (
