@@ -15,10 +15,12 @@ from embodia.core.clock import Clock
 from embodia.core.config import to_json
 from embodia.core.errors import ConfigError
 
-MAY_CHANGE = frozenset(
-    {"steps", "samples", "max_seconds", "log_every", "save_every", "validate_every", "keep_last", "prefetch", "resume"}
-)
-"""Fields that a resumed run may change; every other difference would silently make another run of it."""
+_MAY_CHANGE = "steps samples max_seconds log_every save_every validate_every keep_last prefetch resume"
+MAY_CHANGE = frozenset(f"{_MAY_CHANGE} tensorboard parallel device".split())
+"""Fields that a resumed run may change; every other difference would silently make another run of it.
+
+A longer budget stretches the schedule from there on; another device or number of processes rounds differently.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,13 +40,13 @@ class Parallel:
         return self.rank == 0
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """`module` made parallel; under FSDP2 its parameters become shards in place."""
+        """`module` made parallel; under FSDP2 its parameters become shards in place, in plain memory order."""
         if self.mode == "ddp":
             ids = [self.device.index] if self.device.type == "cuda" else None
-            return DistributedDataParallel(
-                module, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True
-            )
+            return DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
         if self.mode == "fsdp":
+            for parameter in module.parameters():
+                parameter.data = parameter.data.contiguous()
             mesh = init_device_mesh(self.device.type, (self.world_size,))
             for block in repeated_blocks(module):
                 fully_shard(block, mesh=mesh)
@@ -106,7 +106,10 @@ class Parallel:
 
 @contextmanager
 def start(config: TrainConfig) -> Iterator[Parallel]:
-    """Join the processes that `torchrun` started, or stand alone. Raises `ConfigError` where that cannot be."""
+    """Join the processes that `torchrun` started, or stand alone; a process group that exists already is used and left.
+
+    Raises `ConfigError` where the configuration and the number of processes do not fit.
+    """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     device = choose_device(config.device)
     if world_size == 1:
@@ -126,11 +129,14 @@ def start(config: TrainConfig) -> Iterator[Parallel]:
             f"batch_size {config.batch_size} does not divide over {world_size} processes x {config.accumulate} parts",
             leaf="batch_size",
         )
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    joined = dist.is_initialized()
+    if not joined:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Parallel(rank=dist.get_rank(), world_size=world_size, device=device, mode=mode)
     finally:
-        dist.destroy_process_group()
+        if not joined:
+            dist.destroy_process_group()
 
 
 def choose_device(name: str) -> torch.device:

@@ -123,3 +123,12 @@ def noise(batch, rng):
 
 def checkpoint_names(out: Path):
     return sorted(path.name for path in (out / "checkpoints").iterdir())
+
+
+def parallel_config(**changes):
+    """A run without noise and with a steady rate, so that one process and two can be compared, and runs prolonged."""
+    return config(accumulate=2, clip_norm=0.5, schedule="constant", warmup_steps=0, log_every=1, **changes)
+
+
+def parallel_factories(chosen):
+    return factories(chosen, dropout=0.0, latent=False)

@@ -1,0 +1,18 @@
+"""One rank of a two-process job, started by torchrun: for each "mode:folder:steps" argument, one run in that folder."""
+
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from training_world import parallel_config, parallel_factories
+
+from embodia.training.loop import fit
+
+torch.set_num_threads(1)
+dist.init_process_group("gloo")
+for argument in sys.argv[2:]:
+    mode, folder, steps = argument.split(":")
+    chosen = parallel_config(steps=int(steps), parallel=mode)
+    fit(chosen, parallel_factories(chosen), Path(sys.argv[1], folder))
+dist.destroy_process_group()
