@@ -1,4 +1,6 @@
-"""What made a result: versions, commit, machine. Equal on the same machine and checkout, so reports stay byte-identical."""
+"""What made a result: versions, commit, machine.
+
+Equal on the same machine and checkout, so reports stay byte-identical."""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ PACKAGES = ("embodia", "torch", "numpy", "transformers", "diffusers", "av", "muj
 
 
 def run_facts(command: str) -> dict[str, Any]:
-    """The keys `versions`, `command`, `commit` and `hardware` of every result; `command` is what a reader would type."""
+    """The keys `versions`, `command`, `commit` and `hardware` of every result; `command` as a reader would type it."""
     return {"versions": versions(), "command": command, "commit": commit(), "hardware": hardware()}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from embodia.evaluation.charts import training_charts
 from embodia.evaluation.media import data_uri
@@ -42,7 +43,7 @@ def render(name: str, context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     css = resources.files("embodia.evaluation").joinpath("templates/report.css").read_text(encoding="utf-8")
-    return environment.get_template(name).render(css=jinja2.filters.Markup(css), **context)
+    return environment.get_template(name).render(css=Markup(css), **context)
 
 
 def report_page(

@@ -1,0 +1,239 @@
+"""Running an evaluation: checks first, then the policy and its controls on the same seeds, then the report.
+
+Before the first episode the policy's contract is compared with the environment's, the pictures it was trained on with
+those it will see, and the seeds with those of the training data. The report holds nothing that a clock or a process
+count could change, so equal arguments on one machine give an equal file; wall times go to timing.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from embodia.core.clock import Clock, SystemClock, utc_label
+from embodia.core.config import to_json
+from embodia.core.errors import ConfigError
+from embodia.core.protocols import Policy, Rng
+from embodia.core.provenance import Provenance, require_same_profile
+from embodia.core.seeds import derive_seed
+from embodia.core.specs import require_match
+from embodia.envs.rollout import EpisodeResult, rollout, torch_generator
+from embodia.envs.vector import VectorEnv
+from embodia.evaluation.controls import (
+    BLANK_IMAGE,
+    BLIND_REPLAY,
+    OTHER_SENTENCE,
+    RANDOM_POLICY,
+    BlankImage,
+    BlindReplay,
+    Episodes,
+    RandomPolicy,
+)
+from embodia.evaluation.episodes import POLICY, Episode
+from embodia.evaluation.facts import run_facts
+from embodia.evaluation.media import Clip
+from embodia.evaluation.notes import notes
+from embodia.evaluation.plans import (
+    EvalConfig,
+    config_facts,
+    plans,
+    require_new_seeds,
+    sentence_map,
+)
+from embodia.evaluation.report import write_report
+from embodia.evaluation.summary import summarise
+
+FORMAT = 1
+FILM_HZ = 10.0
+BLIND_CHUNK = 500
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with the arm that is played, its episodes done, its episodes in all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is evaluated, beside the policy itself.
+
+    trained    where the pictures of its training came from; None when unknown (then nothing is compared, and noted)
+    data       its training data, for the seed check and blind replay
+    facts      name, size, checkpoint: what a reader needs to find it again
+    metrics    the lines of the training's metrics.jsonl, for the curves
+    command    what a reader would type to repeat the evaluation
+    """
+
+    trained: Provenance | None = None
+    data: Sequence[Episodes] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Sequence[Mapping[str, Any]] = ()
+    command: str = ""
+
+
+def evaluate(
+    policy: Policy,
+    config: EvalConfig,
+    out: str | Path,
+    *,
+    subject: Subject | None = None,
+    vector: VectorEnv | None = None,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+) -> dict[str, Any]:
+    """Play the policy and its controls, write the report into `out`, and return it.
+
+    `vector` replaces the environment that `config` would build and stays open. Raises `ContractError`, `ProfileError`
+    and `ComparisonError` before the first episode, and what environments, the policy and the disk raise.
+    """
+    subject = subject or Subject()
+    if vector is None:
+        history = int(getattr(policy, "history", 1))
+        with VectorEnv(config.family, config.env, slots=config.slots, workers=config.workers, history=history) as made:
+            return evaluate(policy, config, out, subject=subject, vector=made, progress=progress, clock=clock)
+    run = _Run(policy, config, subject, vector, progress, clock or SystemClock())
+    differences = run.check()
+    for arm in (POLICY, *config.controls):
+        run.play(arm)
+    report = run.report(differences)
+    write_report(Path(out), report, run.episodes, run.clips, timing=run.timing(), metrics=subject.metrics)
+    return report
+
+
+class _Run:
+    def __init__(
+        self,
+        policy: Policy,
+        config: EvalConfig,
+        subject: Subject,
+        vector: VectorEnv,
+        progress: Progress | None,
+        clock: Clock,
+    ) -> None:
+        self.policy, self.config, self.subject, self.vector = policy, config, subject, vector
+        self.progress, self.clock = progress, clock
+        self.episodes: list[Episode] = []
+        self.clips: list[Clip] = []
+        self.wall_s: dict[str, float] = {}
+
+    def check(self) -> tuple[str, ...]:
+        """The differences of pictures that were allowed; raises for those that were not, and for old seeds."""
+        contract, config = self.vector.contract, self.config
+        name = f"the environment {config.family}"
+        require_match(self.policy.contract, contract, left_name="the policy", right_name=name)
+        for source in self.subject.data:
+            require_match(source.contract, contract, left_name="the training data", right_name=name)
+        require_new_seeds(config, self.subject.data)
+        if BLIND_REPLAY in config.controls and not self.subject.data:
+            raise ConfigError(
+                "the control blind_replay needs the training data",
+                leaf="controls",
+                cure="Give the data set, or leave this control out.",
+            )
+        if self.subject.trained is None:
+            return ()
+        return require_same_profile(self.subject.trained, self.vector.provenance, allow=config.allow_other_profile)
+
+    def play(self, arm: str) -> None:
+        """Run one arm and keep its episodes and clips."""
+        film_every = self._film_every() if arm in (POLICY, OTHER_SENTENCE) else 0
+        planned = plans(self.config, self.vector, arm, film_every=film_every)
+        start = self.clock.now_s()
+        results = rollout(
+            self._arm(arm),
+            self.vector,
+            planned,
+            execute=0 if arm in (BLIND_REPLAY, RANDOM_POLICY) else self.config.execute,
+            seed=derive_seed(self.config.seed, arm),
+            make_rng=_numpy_generator if arm in (BLIND_REPLAY, RANDOM_POLICY) else torch_generator,
+            progress=self._progress(arm),
+        )
+        self.wall_s[arm] = self.clock.now_s() - start
+        self.episodes.extend(_episode(arm, result) for result in results)
+        self.clips.extend(self._clips(arm, results, film_every))
+
+    def report(self, differences: tuple[str, ...]) -> dict[str, Any]:
+        """Everything for report.json but the clips."""
+        config, seen = self.config, self.vector.provenance
+        summary = summarise(self.episodes, rate_hz=self.vector.contract.action.rate_hz)
+        return {
+            "format": FORMAT,
+            **summary,
+            **run_facts(self.subject.command),
+            "policy": to_json(self.subject.facts),
+            "provenance": {
+                "evaluated": to_json(seen),
+                "trained": to_json(self.subject.trained),
+                "differences": list(differences),
+            },
+            "config": config_facts(config, self.horizon),
+            "seed": config.seed,
+            "seeds": [config.seeds[0], config.seeds[-1]],
+            "notes": notes(summary, trained_known=self.subject.trained is not None, differences=differences),
+        }
+
+    def timing(self) -> dict[str, Any]:
+        """Facts of the clock, for timing.json."""
+        total = sum(self.wall_s.values())
+        return {"wall_seconds": total, "arms": self.wall_s, "finished": utc_label(), "workers": self.config.workers}
+
+    @property
+    def horizon(self) -> int:
+        """Control steps after which an episode ends; 0 when the benchmark's own limit is used."""
+        return self.config.env.horizon
+
+    def _arm(self, arm: str) -> Policy:
+        length = self.horizon or BLIND_CHUNK
+        if arm == BLANK_IMAGE:
+            return BlankImage(self.policy)
+        if arm == RANDOM_POLICY:
+            return RandomPolicy(self.vector.contract, length)
+        if arm == BLIND_REPLAY:
+            return BlindReplay(self.subject.data, sentence_map(self.config, self.vector), length)
+        return self.policy
+
+    def _film_every(self) -> int:
+        spec = self.policy.contract.action
+        asked = self.config.execute or spec.chunk or 1
+        return max(1, min(asked, round(spec.rate_hz / FILM_HZ)))
+
+    def _progress(self, arm: str) -> Progress | None:
+        if self.progress is None:
+            return None
+        tell = self.progress
+        return lambda _, done, total: tell(arm, done, total)
+
+    def _clips(self, arm: str, results: Sequence[EpisodeResult], film_every: int) -> list[Clip]:
+        kept: dict[tuple[str, bool], int] = {}
+        clips = []
+        for result in results:
+            if result.film is None:
+                continue
+            kind = (result.plan.task, result.success)
+            kept[kind] = kept.get(kind, 0) + 1
+            allowed = self.config.clips if arm == POLICY else min(1, self.config.clips)
+            if kept[kind] <= allowed:
+                frames = {self.vector.contract.observation.cameras[0].name: result.film}
+                fps = self.vector.contract.action.rate_hz / film_every
+                clips.append(Clip(episode=_episode(arm, result), frames=frames, fps=fps))
+        return clips
+
+
+def _episode(arm: str, result: EpisodeResult) -> Episode:
+    told = result.plan.swapped_to or result.plan.task
+    return Episode(
+        arm=arm,
+        task=result.plan.task,
+        seed=result.plan.seed,
+        instruction=result.instruction,
+        told=told,
+        success=result.success,
+        followed=None if result.judged_at_start[told] else result.judged[told],
+        steps=result.steps,
+    )
+
+
+def _numpy_generator(seed: int) -> Rng:
+    return np.random.default_rng(seed)
