@@ -74,8 +74,8 @@ class RandomPolicy:
 class BlindReplay:
     """The actions of training episodes, open loop: for each new episode one of the same task is drawn by `rng`.
 
-    `sentences` maps every sentence that may be told to the tasks it may mean. Where a demonstration has ended, rates of change are
-    zero and everything else stays as it was. Raises `UnknownNameError` for a task without demonstrations.
+    `sentences` maps every sentence that may be told to the tasks it may mean. Where a demonstration has ended, rates of
+    change are zero and everything else stays as it was. Raises `UnknownNameError` for a task without demonstrations.
     """
 
     def __init__(self, data: Sequence[Episodes], sentences: Mapping[str, tuple[str, ...]], chunk: int) -> None:

@@ -88,12 +88,12 @@ def planned_tasks(config: EvalConfig, words: Words) -> tuple[str, ...]:
 def plans(config: EvalConfig, words: Words, arm: str, *, film_every: int = 0) -> list[EpisodePlan]:
     """The episodes of an arm, task after task; the first `filmed` of a task are filmed when `film_every` > 0.
 
-    The other-sentence control takes the partners of a scene in turn and leaves out tasks without one.
+    The other-sentence control takes the known partners of a scene in turn and leaves out tasks without any.
     """
     seeds = config.seeds if arm == POLICY else config.seeds[: config.control_episodes]
     found = []
     for task in planned_tasks(config, words):
-        partners = words.scene_partners(task) if arm == OTHER_SENTENCE else ()
+        partners = known_partners(config, words, task) if arm == OTHER_SENTENCE else ()
         if arm == OTHER_SENTENCE and not partners:
             continue
         for number, seed in enumerate(seeds):
@@ -105,6 +105,16 @@ def plans(config: EvalConfig, words: Words, arm: str, *, film_every: int = 0) ->
                 EpisodePlan(task=task, seed=seed, instruction=said[turn % len(said)], swapped_to=told, film_every=film)
             )
     return found
+
+
+def known_partners(config: EvalConfig, words: Words, task: str) -> tuple[str, ...]:
+    """The partners in the scene of a task that are evaluated themselves, or all of them where none is.
+
+    What a policy has never been taught it cannot do when told, so a known partner makes the sharper question.
+    """
+    partners = words.scene_partners(task)
+    taught = {words.instructions(name) for name in planned_tasks(config, words)}
+    return tuple(name for name in partners if words.instructions(name) in taught) or partners
 
 
 def sentences(config: EvalConfig, words: Words, task: str) -> tuple[str, ...]:
@@ -134,7 +144,7 @@ def require_new_seeds(config: EvalConfig, data: Sequence[Episodes]) -> None:
 
 
 def config_facts(config: EvalConfig, horizon: Any) -> dict[str, Any]:
-    """The settings that make up the protocol, for report.json; results do not depend on `workers`, so it is left out."""
+    """The settings that make up the protocol, for report.json; no result depends on `workers`."""
     return {
         "episodes": config.episodes,
         "control_episodes": config.control_episodes,
