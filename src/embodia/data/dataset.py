@@ -60,7 +60,7 @@ class Dataset:
     ) -> Dataset:
         """Open a data set that `Recorder` or LeRobot (layout v3) wrote.
 
-        `contract` is needed for the latter, see `readers.lerobot_contract`. Raises a `DataError` naming file and leaf.
+        `contract` is needed for the latter, see `readers.lerobot.contract_of`. Raises a `DataError` naming the file.
         """
         root = Path(root)
         rows = read_rows(root)
@@ -179,7 +179,7 @@ def _extra(root: Path, contract: Contract | None) -> Extra:
         raise ContractError(
             "the set does not say what its actions mean (another program recorded it)",
             file=root,
-            cure="Pass contract=..., made with embodia.data.readers.lerobot_contract.",
+            cure="Pass contract=..., made with embodia.data.readers.lerobot.contract_of.",
         )
     names = contract.observation.camera_names
     return Extra(contract=contract, provenance=Provenance(environment="unknown", profile="faithful", cameras=names))

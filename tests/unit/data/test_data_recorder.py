@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from fakes import SENTENCES, contract, episode, provenance
+from data_fakes import SENTENCES, contract, episode, provenance
 
 from embodia.core.errors import ContractError, CorruptFileError, NotFiniteError, ProfileError, ShapeError, StorageError
 from embodia.data.dataset import Dataset

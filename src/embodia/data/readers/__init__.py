@@ -1,0 +1,1 @@
+"""Data sets of other programs: what they do not say themselves."""
