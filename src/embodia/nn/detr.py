@@ -6,18 +6,32 @@ one matrix product gives queries, keys and values together.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 from torch.nn import functional
 
 from embodia.nn.scaled_dot import attend
 
 
+@dataclass(frozen=True, kw_only=True)
+class LayerSizes:
+    """What all layers of a transformer share: `hidden` is the feed-forward width."""
+
+    width: int = 512
+    heads: int = 8
+    hidden: int = 3200
+    dropout: float = 0.1
+    pre_norm: bool = False
+
+
 class Attention(nn.Module):
     """Multi-head attention of `queries` over `memory`, with positions (N D) for both."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, sizes: LayerSizes) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        width = sizes.width
+        self.heads, self.dropout = sizes.heads, sizes.dropout
         self.project = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         for block in (*self.project.weight.chunk(3), self.out.weight):
@@ -49,11 +63,11 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """Two linear layers with ReLU between."""
 
-    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+    def __init__(self, sizes: LayerSizes) -> None:
         super().__init__()
-        self.up = nn.Linear(width, hidden)
-        self.down = nn.Linear(hidden, width)
-        self.dropout = nn.Dropout(dropout)
+        self.up = nn.Linear(sizes.width, sizes.hidden)
+        self.down = nn.Linear(sizes.hidden, sizes.width)
+        self.dropout = nn.Dropout(sizes.dropout)
         nn.init.xavier_uniform_(self.up.weight)
         nn.init.xavier_uniform_(self.down.weight)
 
@@ -65,14 +79,14 @@ class FeedForward(nn.Module):
 class EncoderLayer(nn.Module):
     """Self-attention and feed-forward, each with a residual; the norm after the sum, or before with `pre_norm`."""
 
-    def __init__(self, width: int, heads: int, hidden: int, dropout: float, pre_norm: bool) -> None:
+    def __init__(self, sizes: LayerSizes) -> None:
         super().__init__()
-        self.pre_norm = pre_norm
-        self.attention = Attention(width, heads, dropout)
-        self.feed_forward = FeedForward(width, hidden, dropout)
-        self.norm_attention = nn.LayerNorm(width)
-        self.norm_feed_forward = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.pre_norm = sizes.pre_norm
+        self.attention = Attention(sizes)
+        self.feed_forward = FeedForward(sizes)
+        self.norm_attention = nn.LayerNorm(sizes.width)
+        self.norm_feed_forward = nn.LayerNorm(sizes.width)
+        self.dropout = nn.Dropout(sizes.dropout)
 
     def forward(self, x: Tensor, position: Tensor, mask: Tensor | None) -> Tensor:
         """(B N D) to (B N D); `position` (N D)."""
@@ -87,16 +101,16 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(nn.Module):
     """Self-attention among queries, attention to the memory, feed-forward."""
 
-    def __init__(self, width: int, heads: int, hidden: int, dropout: float, pre_norm: bool) -> None:
+    def __init__(self, sizes: LayerSizes) -> None:
         super().__init__()
-        self.pre_norm = pre_norm
-        self.attention = Attention(width, heads, dropout)
-        self.cross = Attention(width, heads, dropout)
-        self.feed_forward = FeedForward(width, hidden, dropout)
-        self.norm_attention = nn.LayerNorm(width)
-        self.norm_cross = nn.LayerNorm(width)
-        self.norm_feed_forward = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.pre_norm = sizes.pre_norm
+        self.attention = Attention(sizes)
+        self.cross = Attention(sizes)
+        self.feed_forward = FeedForward(sizes)
+        self.norm_attention = nn.LayerNorm(sizes.width)
+        self.norm_cross = nn.LayerNorm(sizes.width)
+        self.norm_feed_forward = nn.LayerNorm(sizes.width)
+        self.dropout = nn.Dropout(sizes.dropout)
 
     def forward(
         self, x: Tensor, position: Tensor, memory: Tensor, memory_position: Tensor, mask: Tensor | None

@@ -8,8 +8,8 @@ Composition: vis.resnet(18, frozen batch norm) + prop.linear + latent -> bb.enco
 Published: about 80 M parameters with four cameras and 14 joints
 Ours: see results/parity_act.json; command: pytest -m long tests/parity/test_parity_act.py
 Deviations: an instruction may enter as one more token (a frozen MiniLM sentence vector); no pretrained ResNet weights
-  are shipped; tiny and small see through shallow stems or group norm, tell cameras apart by a learned embedding and put
-  norms first.
+  are shipped; tiny sees through keypoints that the sentence steers, small through group norm; both tell cameras
+  apart and put norms first.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from embodia.core.specs import Contract
+from embodia.core.specs import Contract, ObservationSpec
 from embodia.core.statistics import FeatureStatistics
+from embodia.nn.detr import LayerSizes
 from embodia.nn.normalize import Mode, Normalizer
 from embodia.nn.reduce import Reduction
-from embodia.parts.backbones.encoder import EncoderConfig, TransformerEncoder
+from embodia.parts.backbones.encoder import TransformerEncoder
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.regression import ChunkRegression, RegressionConfig
-from embodia.parts.encoders.conv_stem import ConvStemConfig
+from embodia.parts.encoders.keypoint_stem import KeypointStemConfig, SteeredKeypoints
 from embodia.parts.encoders.language import LanguageToken
-from embodia.parts.encoders.posterior import Posterior, PosteriorConfig
+from embodia.parts.encoders.posterior import Posterior
 from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.encoders.vision import VisionConfig, camera_tokens
@@ -36,10 +37,13 @@ from embodia.parts.encoders.vision import VisionConfig, camera_tokens
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and choices; the defaults are the paper's. `posterior_layers` 0 leaves the latent out."""
+    """Sizes and choices; the defaults are the paper's. `posterior_layers` 0 leaves the latent out.
+
+    `deep` puts a hidden layer before the tokens of state and sentence.
+    """
 
     chunk: int = 100
-    vision: VisionConfig = field(default_factory=ResNetConfig)
+    vision: VisionConfig | KeypointStemConfig = field(default_factory=ResNetConfig)
     width: int = 512
     heads: int = 8
     hidden: int = 3200
@@ -51,26 +55,28 @@ class Config:
     dropout: float = 0.1
     pre_norm: bool = False
     camera_embedding: bool = False
+    deep: bool = False
     normalization: Mode = "mean_std"
     reduction: Reduction = "sample"
     inference: Inference = field(default_factory=Inference)
 
 
 def preset(size: str) -> Config:
-    """tiny 2.9 M with shallow stems; small 19 M with a group-norm ResNet-18 of half width; paper as published."""
+    """tiny 3.8 M with steered keypoints; small 21 M with a group-norm ResNet-18 of half width; paper as published."""
     if size == "tiny":
         return Config(
-            chunk=16,
-            vision=ConvStemConfig(),
+            chunk=12,
+            vision=KeypointStemConfig(),
             width=192,
-            heads=4,
-            hidden=512,
-            decoder_layers=1,
+            heads=6,
+            hidden=576,
+            encoder_layers=2,
+            decoder_layers=2,
             posterior_layers=1,
             latent=8,
             dropout=0.0,
             pre_norm=True,
-            camera_embedding=True,
+            deep=True,
         )
     if size == "small":
         return Config(
@@ -90,16 +96,24 @@ def preset(size: str) -> Config:
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
     """The policy with random weights for a body's contract; an instruction token where the contract has language."""
     seen, actions = contract.observation, contract.action
-    encoders: dict[str, nn.Module] = {"state": StateToken(seen.state_dim, config.width)}
+    encoders: dict[str, nn.Module] = {"state": StateToken(seen.state_dim, config.width, deep=config.deep)}
     if seen.language:
-        encoders["language"] = LanguageToken(config.width)
-    encoders["image"] = camera_tokens(config.vision, seen, config.width, camera_embedding=config.camera_embedding)
+        encoders["language"] = LanguageToken(config.width, deep=config.deep)
+    encoders["image"] = _eyes(config, seen)
+    sizes = LayerSizes(
+        width=config.width,
+        heads=config.heads,
+        hidden=config.hidden,
+        dropout=config.dropout,
+        pre_norm=config.pre_norm,
+    )
+    head = RegressionConfig(layers=config.decoder_layers, reduction=config.reduction)
     known = statistics or {}
     parts = Parts(
         encoders=encoders,
-        latent=_posterior(config, seen.state_dim, actions.dim) if config.posterior_layers else None,
-        backbone=TransformerEncoder(_encoder(config)),
-        decoder=ChunkRegression(_decoder(config), actions.dim, config.chunk),
+        latent=_posterior(config, sizes, seen.state_dim, actions.dim),
+        backbone=TransformerEncoder(sizes, config.encoder_layers),
+        decoder=ChunkRegression(sizes, head, actions.dim, config.chunk),
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
         weights={"kl": config.kl_weight},
@@ -108,37 +122,20 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     return Composition(chunked(contract, config.chunk), parts)
 
 
-def _encoder(config: Config) -> EncoderConfig:
-    return EncoderConfig(
-        width=config.width,
-        heads=config.heads,
-        hidden=config.hidden,
-        layers=config.encoder_layers,
-        dropout=config.dropout,
-        pre_norm=config.pre_norm,
-    )
+def _eyes(config: Config, seen: ObservationSpec) -> nn.Module:
+    if isinstance(config.vision, KeypointStemConfig):
+        return SteeredKeypoints(config.vision, seen, config.width)
+    return camera_tokens(config.vision, seen, config.width, camera_embedding=config.camera_embedding)
 
 
-def _decoder(config: Config) -> RegressionConfig:
-    return RegressionConfig(
-        width=config.width,
-        heads=config.heads,
-        hidden=config.hidden,
-        layers=config.decoder_layers,
-        dropout=config.dropout,
-        pre_norm=config.pre_norm,
-        reduction=config.reduction,
-    )
-
-
-def _posterior(config: Config, state_dim: int, action_dim: int) -> Posterior:
-    sizes = PosteriorConfig(
-        width=config.width,
-        heads=config.heads,
-        hidden=config.hidden,
-        layers=config.posterior_layers,
+def _posterior(config: Config, sizes: LayerSizes, state_dim: int, action_dim: int) -> Posterior | None:
+    if not config.posterior_layers:
+        return None
+    return Posterior(
+        sizes,
+        config.posterior_layers,
         latent=config.latent,
-        dropout=config.dropout,
-        pre_norm=config.pre_norm,
+        state_dim=state_dim,
+        action_dim=action_dim,
+        chunk=config.chunk,
     )
-    return Posterior(sizes, state_dim, action_dim, config.chunk)

@@ -10,9 +10,10 @@ from embodia.core.config import from_json, to_json
 from embodia.core.errors import ConfigError
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
 from embodia.core.types import ActionChunk, Batch, Observation
+from embodia.nn.detr import LayerSizes
 from embodia.nn.normalize import Normalizer
 from embodia.nn.transformer import TransformerConfig
-from embodia.parts.backbones.encoder import EncoderConfig, TransformerEncoder
+from embodia.parts.backbones.encoder import TransformerEncoder
 from embodia.parts.compose import Composition, Parts, chunked, parameter_count
 from embodia.parts.decoders.flow import FlowConfig
 from embodia.parts.decoders.regression import ChunkRegression, RegressionConfig
@@ -230,11 +231,11 @@ def fit(policy, steps):
 
 def averager(bare):
     """A regression head on the same task: squared error has one answer, the mean."""
-    sizes = {"width": 32, "heads": 2, "hidden": 64, "layers": 1, "dropout": 0.0, "pre_norm": True}
+    sizes = LayerSizes(width=32, heads=2, hidden=64, dropout=0.0, pre_norm=True)
     parts = Parts(
         encoders={"state": StateToken(3, 32)},
-        backbone=TransformerEncoder(EncoderConfig(**sizes)),
-        decoder=ChunkRegression(RegressionConfig(**sizes, error="l2"), 2, 4),
+        backbone=TransformerEncoder(sizes, 1),
+        decoder=ChunkRegression(sizes, RegressionConfig(layers=1, error="l2"), 2, 4),
         state=Normalizer(3, "identity", None),
         action=Normalizer(2, "identity", None),
     )

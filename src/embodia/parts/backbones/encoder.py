@@ -7,39 +7,24 @@ what happens.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from embodia.core.types import TokenGroup
-from embodia.nn.detr import EncoderLayer
+from embodia.nn.detr import EncoderLayer, LayerSizes
 from embodia.nn.tokens import join, key_mask, positions
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderConfig:
-    """Sizes of the transformer encoder."""
-
-    width: int = 512
-    heads: int = 8
-    hidden: int = 3200
-    layers: int = 4
-    dropout: float = 0.1
-    pre_norm: bool = False
 
 
 class TransformerEncoder(nn.Module):
     """Groups in, groups out, in the order given; no cache, since every token sees every other."""
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, sizes: LayerSizes, layers: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            EncoderLayer(config.width, config.heads, config.hidden, config.dropout, config.pre_norm)
-            for _ in range(config.layers)
-        )
-        self.norm = nn.LayerNorm(config.width) if config.pre_norm else nn.Identity()
+        self.layers = nn.ModuleList(EncoderLayer(sizes) for _ in range(layers))
+        self.norm = nn.LayerNorm(sizes.width) if sizes.pre_norm else nn.Identity()
 
     def forward(self, groups: Mapping[str, TokenGroup], cache: Any = None) -> tuple[dict[str, TokenGroup], Any]:
         """Groups of the same shapes; `cache` is handed back untouched."""

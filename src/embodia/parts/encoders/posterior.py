@@ -7,47 +7,31 @@ latent of scripted, unimodal demonstrations collapses, which is harmless.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from embodia.core.types import ActionChunk, Observation, TokenGroup
-from embodia.nn.detr import EncoderLayer
+from embodia.nn.detr import EncoderLayer, LayerSizes
 from embodia.nn.noise import normal
 from embodia.nn.positional import sequence_positions
-
-
-@dataclass(frozen=True, kw_only=True)
-class PosteriorConfig:
-    """Sizes of the posterior's transformer; `latent` numbers in z."""
-
-    width: int = 512
-    heads: int = 8
-    hidden: int = 3200
-    layers: int = 4
-    latent: int = 32
-    dropout: float = 0.1
-    pre_norm: bool = False
 
 
 class Posterior(nn.Module):
     """Chunk and state to the group "latent", (B 1 width), with the loss term that keeps it near the prior."""
 
-    def __init__(self, config: PosteriorConfig, state_dim: int, action_dim: int, chunk: int) -> None:
+    def __init__(
+        self, sizes: LayerSizes, layers: int, *, latent: int, state_dim: int, action_dim: int, chunk: int
+    ) -> None:
         super().__init__()
-        width = config.width
-        self.latent = config.latent
+        width = sizes.width
+        self.latent = latent
         self.summary = nn.Parameter(torch.randn(1, 1, width))
         self.state = nn.Linear(state_dim, width)
         self.action = nn.Linear(action_dim, width)
-        self.layers = nn.ModuleList(
-            EncoderLayer(width, config.heads, config.hidden, config.dropout, config.pre_norm)
-            for _ in range(config.layers)
-        )
-        self.norm = nn.LayerNorm(width) if config.pre_norm else nn.Identity()
-        self.moments = nn.Linear(width, 2 * config.latent)
-        self.project = nn.Linear(config.latent, width)
+        self.layers = nn.ModuleList(EncoderLayer(sizes) for _ in range(layers))
+        self.norm = nn.LayerNorm(width) if sizes.pre_norm else nn.Identity()
+        self.moments = nn.Linear(width, 2 * latent)
+        self.project = nn.Linear(latent, width)
         self.position = nn.Parameter(torch.randn(1, width))
         self.register_buffer("order", sequence_positions(chunk + 2, width), persistent=False)
 

@@ -8,20 +8,29 @@ from torch import nn
 
 from embodia.core.errors import ShapeError
 from embodia.core.types import Observation, TokenGroup
+from embodia.nn.mlp import projection
 
 
 class StateToken(nn.Module):
     """Normalised state (B T S) to the group "state", (B T width), with a learned position a step.
 
-    `padded` > S fills the state with zeros to that many dimensions; `positions=False` leaves the positions out.
+    `padded` > S fills the state with zeros to that many dimensions; `positions=False` leaves the positions out;
+    `deep` puts a hidden layer before the token.
     """
 
     def __init__(
-        self, state_dim: int, width: int, history: int = 1, *, padded: int = 0, positions: bool = True
+        self,
+        state_dim: int,
+        width: int,
+        history: int = 1,
+        *,
+        padded: int = 0,
+        positions: bool = True,
+        deep: bool = False,
     ) -> None:
         super().__init__()
         self.missing = max(0, padded - state_dim)
-        self.project = nn.Linear(state_dim + self.missing, width)
+        self.project = projection(state_dim + self.missing, width, deep)
         self.position = nn.Parameter(torch.randn(history, width)) if positions else None
 
     def forward(self, observation: Observation) -> TokenGroup:
