@@ -244,6 +244,19 @@ def test_loss_terms_depend_on_the_generator_alone():
     assert first.shape == (4,) and torch.equal(first, second) and not torch.equal(first, third)
 
 
+def test_several_draws_share_one_reading_and_average():
+    network, made = Network(6), []
+    network.condition = lambda given, n=1: made.append(n)
+    decoder = FlowDecoder(network, FlowConfig(draws=3), 2, 3)
+    actions = chunk(torch.randn(4, 3, 2), torch.tensor([[True, True, False]] * 4))
+    loss = decoder.loss_terms(context(4), actions, torch.Generator().manual_seed(0))["flow"]
+    assert loss.shape == (4,) and made == [3]
+    noise, time = torch.randn(12, 3, 2), torch.rand(12)
+    together = decoder.loss_at(context(4), actions, noise, time)
+    alone = [decoder.loss_at(context(4), actions, noise[i::3], time[i::3]) for i in range(3)]
+    torch.testing.assert_close(together, torch.stack(alone).mean(0))
+
+
 def test_committed_steps_are_kept_and_steer_the_rest():
     """With exact velocities the free steps follow the Gaussian conditional of the committed ones, roughly."""
     mean, covariance = torch.zeros(4), torch.eye(4) * 0.25

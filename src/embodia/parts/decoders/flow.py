@@ -43,12 +43,14 @@ class FlowConfig:
     steps        Euler steps of the sampler
     time_power   the a of Beta(a, 1), from which training times are drawn: above 1 prefers noise
     time_least   smallest training time; drawn times are spread over [time_least, 1]
+    draws        pairs of noise and time a sample in training; the observation is read once for all of them
     probes       random probes for the divergence in `log_prob`; 0 = exact, at the cost of H * A of them
     """
 
     steps: int = 10
     time_power: float = 1.5
     time_least: float = 0.001
+    draws: int = 1
     probes: int = 0
 
 
@@ -69,19 +71,21 @@ class FlowDecoder(nn.Module):
         self.width = width or action_dim
 
     def loss_terms(self, context: Context, chunk: ActionChunk, rng: torch.Generator | None) -> Mapping[str, Tensor]:
-        """{"flow": (B,)}: mean squared error of the velocity at one random time; padded steps never count."""
-        actions = chunk.actions
-        noise = normal((len(actions), self.horizon, self.width), actions, rng)
-        draw = uniform((len(actions),), actions, rng)
+        """{"flow": (B,)}: mean squared error of the velocity at random times; padded steps never count."""
+        actions, rows = chunk.actions, len(chunk.actions) * self.config.draws
+        noise = normal((rows, self.horizon, self.width), actions, rng)
+        draw = uniform((rows,), actions, rng)
         time = self.config.time_least + (1 - self.config.time_least) * draw ** (1 / self.config.time_power)
         return {"flow": self.loss_at(context, chunk, noise, time)}
 
     def loss_at(self, context: Context, chunk: ActionChunk, noise: Tensor, time: Tensor) -> Tensor:
-        """The loss (B,) at given `noise` (B H width) and `time` (B,)."""
-        actions = self._pad(chunk.actions)
+        """The loss (B,) at given `noise` (B*k H width) and `time` (B*k,): the mean over k draws a sample."""
+        draws = len(noise) // len(chunk.actions)
+        actions, valid = self._pad(chunk.actions).repeat_interleave(draws, 0), chunk.valid.repeat_interleave(draws, 0)
         at = time[:, None, None]
-        found = self.velocity(self.velocity.condition(context), at * noise + (1 - at) * actions, time)  # type: ignore[operator]
-        return reduce_chunk((found - (noise - actions)).square(), chunk.valid, "sample")
+        condition = self.velocity.condition(context, draws)  # type: ignore[operator]
+        found = self.velocity(condition, at * noise + (1 - at) * actions, time)
+        return reduce_chunk((found - (noise - actions)).square(), valid, "sample").view(-1, draws).mean(1)
 
     @torch.no_grad()
     def sample(
