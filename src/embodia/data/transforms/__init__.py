@@ -1,0 +1,1 @@
+"""Changes made to batches on their way to the network."""
