@@ -122,7 +122,12 @@ def test_unet_refuses_a_chunk_it_cannot_halve():
 
 def test_noise_is_a_function_of_its_seed():
     like = torch.zeros(1)
-    for draw in (lambda g: normal((5,), like, g), lambda g: uniform((5,), like, g), lambda g: integers(9, (5,), like, g)):
+    draws = (
+        lambda rng: normal((5,), like, rng),
+        lambda rng: uniform((5,), like, rng),
+        lambda rng: integers(9, (5,), like, rng),
+    )
+    for draw in draws:
         first, again, other = (draw(torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
         assert torch.equal(first, again) and not torch.equal(first, other)
     assert int(integers(3, (200,), like, torch.Generator().manual_seed(0)).max()) == 2
