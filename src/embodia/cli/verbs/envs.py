@@ -90,7 +90,9 @@ def _task(options: Options) -> dict[str, Any]:
     env = make(_names(options.family or "metaworld")[0], EnvConfig(profile=options.profile, height=256, width=256))
     facts: dict[str, Any] = {
         "task": options.task,
-        "sentences": {split: list(env.instructions(options.task, split)) for split in ("canonical", "train", "held_out")},
+        "sentences": {
+            split: list(env.instructions(options.task, split)) for split in ("canonical", "train", "held_out")
+        },
         "same_scene": list(env.scene_partners(options.task)),
     }
     if options.picture is not None:

@@ -1,0 +1,49 @@
+"""From a checkpoint on disk to a report, shared by `evaluate` and `demo`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from embodia.cli.progress import ProgressBar
+from embodia.data.dataset import Dataset
+from embodia.evaluation.plans import EvalConfig
+from embodia.evaluation.runner import Subject, evaluate
+from embodia.training.checkpoint import find, load_policy
+from embodia.training.metrics import read
+
+
+def evaluate_checkpoint(checkpoint: Path, data: Sequence[Path], config: EvalConfig, out: Path) -> dict[str, Any]:
+    """Load the policy, play it and its controls, write the report into `out` and return it."""
+    place = find(checkpoint)
+    policy, spec, provenance = load_policy(place)
+    subject = Subject(
+        trained=provenance,
+        data=tuple(Dataset.open(folder) for folder in data),
+        facts={"policy": spec.name, "size": spec.size, "checkpoint": place.name},
+        metrics=read(place.parent.parent),
+        command=" ".join(["embodia", *map(shlex.quote, sys.argv[1:])]),
+    )
+    with ProgressBar() as progress:
+        return evaluate(policy, config, out, subject=subject, progress=progress)
+
+
+def print_report(report: dict[str, Any], out: Path) -> None:
+    """The headline, each task and each control, with n and interval."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    for name in ("", "success", "95 % interval", "n"):
+        table.add_column(name, justify="left" if not name else "right")
+    rows = [("all tasks", report), *report["per_task"].items()]
+    rows += [(f"control: {name}", entry) for name, entry in report["controls"].items()]
+    for name, entry in rows:
+        low, high = entry["interval"]
+        table.add_row(name, f"{entry['success_rate']:.0%}", f"{low:.0%} to {high:.0%}", str(entry["n"]))
+    console = Console()
+    console.print(table)
+    console.print(f"report: {out / 'report.html'}")

@@ -1,0 +1,69 @@
+"""Train a policy on one or more data sets; the same command goes on where it was stopped.
+
+What each flag of the run means stands in `embodia.training.config.TrainConfig`. Under `torchrun` it is spread over the
+processes (DDP; `--parallel fsdp` shards weights too).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from embodia.core.errors import ConfigError
+from embodia.training.config import TrainConfig
+
+EXAMPLES = (
+    "embodia train --policy act --size tiny --data data/doors --out runs/doors --samples 100000",
+    "embodia train --policy pi0 --data data/a data/b --ratios 3 1 --out runs/mixed --max-seconds 600",
+    "torchrun --nproc-per-node 2 -m embodia.cli.main train --policy act --data data/doors --out runs/two --steps 1000",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Flags of `embodia train`."""
+
+    data: tuple[Path, ...]
+    """Folders of data sets."""
+    out: Path
+    """Folder of the run: checkpoints/, metrics.jsonl, TensorBoard files."""
+    policy: str = "act"
+    """Design, see `embodia policies`."""
+    size: str = "tiny"
+    """tiny, small or paper."""
+    ratios: tuple[float, ...] = ()
+    """How often samples come from each data set; empty: by its number of frames."""
+    config: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes]
+    """The run."""
+
+
+def run(options: Options) -> int:
+    """Train, with a progress bar, and say where the checkpoint lies."""
+    from embodia.cli.progress import ProgressBar
+    from embodia.data.dataset import Dataset
+    from embodia.data.mixture import Mixture
+    from embodia.data.transforms.augment import Augmenter
+    from embodia.policies import PolicySpec
+    from embodia.training.loop import train
+
+    datasets = [Dataset.open(folder) for folder in options.data]
+    ratios = options.ratios or tuple(float(dataset.frames) for dataset in datasets)
+    if len(ratios) != len(datasets):
+        raise ConfigError(f"{len(ratios)} ratios for {len(datasets)} data sets", leaf="ratios")
+    mixture = Mixture(list(zip(datasets, ratios, strict=True)))
+    spec = PolicySpec(name=options.policy, size=options.size, contract=mixture.contract)
+    with ProgressBar() as progress:
+        result = train(
+            options.config,
+            spec,
+            mixture,
+            options.out,
+            progress=lambda text, done, total: progress(f"train | {text}", done, total),
+            augment=Augmenter() if options.config.augment else None,
+        )
+    loss = "" if result.best_loss is None else f", best validation loss {result.best_loss:.4f}"
+    print(f"{result.steps} steps, {result.samples} samples in {result.seconds:.0f} s{loss}: {result.best}")
+    return 0
