@@ -18,7 +18,7 @@ from embodia.training.config import TrainConfig
 EXAMPLES = (
     "embodia train --policy act --size tiny --data data/doors --out runs/doors --samples 100000",
     "embodia train --policy pi0 --data data/a data/b --ratios 3 1 --out runs/mixed --max-seconds 600",
-    "torchrun --nproc-per-node 2 -m embodia.cli.main train --policy act --data data/doors --out runs/two --steps 1000",
+    "torchrun --nproc-per-node 2 -m embodia.cli train --policy act --data data/doors --out runs/two --steps 1000",
 )
 
 
