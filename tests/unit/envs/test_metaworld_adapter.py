@@ -287,3 +287,27 @@ def test_provenance_tells_what_drew_the_pictures(neutral):
     assert neutral.provenance.profile == "fast, neutral marks" == neutral.contract.observation.cameras[0].profile
     assert neutral.provenance.versions["metaworld"] == "3.1.1"
     assert neutral.provenance.cameras == ("corner2", "gripperPOV")
+
+
+@pytest.mark.parametrize("camera", ["right", "gripperPOV", "corner3"])
+def test_leaving_out_what_no_camera_sees_changes_no_pixel(monkeypatch, camera):
+    from embodia.envs import drawing
+
+    env = envs.make("metaworld", EnvConfig(cameras=(camera,), height=96, width=128))
+    env.reset("peg-insert-side", 1)
+    for _ in range(20):
+        env.step(np.array([0.5, 0.5, -1.0, 1.0]))
+    found = []
+    real = drawing.outside
+
+    def counting(*given):
+        found.append(real(*given))
+        return found[-1]
+
+    monkeypatch.setattr(drawing, "outside", counting)
+    culled = env.observe().images[camera]
+    monkeypatch.setattr(drawing, "outside", lambda model, *rest: np.zeros(model.ngeom, bool))
+    whole = env.observe().images[camera]
+    env.close()
+    assert found[0].sum() >= (0 if camera == "corner3" else 5)
+    assert np.array_equal(culled, whole)

@@ -1,0 +1,1 @@
+"""Making data: scripted experts, and collection of their demonstrations in parallel."""

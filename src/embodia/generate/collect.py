@@ -1,0 +1,247 @@
+"""Collecting demonstrations of scripted experts: parallel, resumable, failures counted and left out.
+
+Workers simulate and draw, this process records. Attempts of a task use the seeds first_seed, first_seed + 1, ... and
+are recorded in exactly that order until enough of them have succeeded, so the data set does not depend on timing or on
+the number of workers. What is done is read off the data set itself and off `attempts.jsonl`, which also remembers
+failures. The one thing to watch: evaluate on other seeds than these.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from embodia.core import config as core_config
+from embodia.core.errors import ConfigError, EnvironmentFailure
+from embodia.data.episode import EpisodeData
+from embodia.data.recorder import Recorder
+from embodia.envs import make
+from embodia.envs.protocol import Env, EnvConfig
+from embodia.envs.workers import Handler, Pool, processors
+from embodia.generate import experts
+from embodia.generate.demonstrate import Attempt, EpisodeConfig, demonstrate
+from embodia.io import atomic, jsonio
+
+Key: TypeAlias = tuple[str, int]
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is counted, how many are done, how many there are."""
+
+ATTEMPTS = "attempts.jsonl"
+SETTINGS = "collect.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectConfig:
+    """What to collect: `episodes` successes of each task in `env.tasks`, with at most `tries` attempts for each."""
+
+    family: str = "metaworld"
+    env: EnvConfig = field(default_factory=EnvConfig)
+    episode: EpisodeConfig = field(default_factory=EpisodeConfig)
+    episodes: int = 40
+    tries: float = 3.0
+    first_seed: int = 0
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1 or self.tries < 1.0:
+            raise ConfigError("at least one episode and one try each", leaf="collect")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectReport:
+    """What came of it: episodes kept and attempts failed by task, over all sessions; frames recorded in this one."""
+
+    kept: dict[str, int]
+    failed: dict[str, int]
+    frames: int
+
+    @property
+    def episodes(self) -> int:
+        """Episodes in the data set, all tasks together."""
+        return sum(self.kept.values())
+
+
+class EpisodeSink(Protocol):
+    """What collection needs of a recorder."""
+
+    recorded: frozenset[Key]
+
+    def record(self, episode: EpisodeData) -> int:
+        """Write one episode durably."""
+        ...
+
+    def close(self) -> None:
+        """Finish."""
+        ...
+
+
+def collect(
+    config: CollectConfig,
+    out: str | Path,
+    progress: Progress | None = None,
+    *,
+    open_recorder: Callable[..., Any] = Recorder,
+) -> CollectReport:
+    """Fill the data set at `out` until every task has its episodes; continues what an interrupted call began.
+
+    Raises `EnvironmentFailure` when a task's expert fails too often, `ConfigError`, `ContractError` or `ProfileError`
+    when `out` holds data made in another way, and what workers and recorder raise; everything recorded before stays.
+    """
+    root = Path(out)
+    env = make(config.family, replace(config.env, success_ends=False))
+    recorder: EpisodeSink = open_recorder(
+        root, contract=env.contract, provenance=env.provenance, paraphrases=paraphrases(env)
+    )
+    try:
+        _remember(config, root / SETTINGS)
+        return _Collection(config, env, recorder, root, progress).run()
+    finally:
+        recorder.close()
+        env.close()
+
+
+def _remember(config: CollectConfig, path: Path) -> None:
+    """Write the settings down; those of an earlier session may differ only in how much is collected, and by whom."""
+    if path.exists():
+        earlier = core_config.from_json(CollectConfig, jsonio.read_json(path), file=str(path))
+        same = replace(
+            earlier,
+            episodes=config.episodes,
+            tries=config.tries,
+            workers=config.workers,
+            env=replace(earlier.env, tasks=config.env.tasks),
+        )
+        if same != config:
+            raise ConfigError(
+                "this data set was collected in another way", file=path, cure="Use the same settings or another folder."
+            )
+    atomic.write_json(path, core_config.to_json(config))
+
+
+def paraphrases(env: Env) -> dict[str, tuple[str, ...]]:
+    """Canonical sentence -> sentences to train on, for every task of `env`."""
+    return {env.instructions(task)[0]: env.instructions(task, "train") for task in env.tasks}
+
+
+class _Collection:
+    def __init__(
+        self, config: CollectConfig, env: Env, recorder: EpisodeSink, root: Path, progress: Progress | None
+    ) -> None:
+        self._config, self._tasks, self._recorder = config, env.tasks, recorder
+        self._path = root / ATTEMPTS
+        self._progress = progress or (lambda what, done, total: None)
+        self._outcome: dict[Key, bool] = dict(_earlier(self._path, recorder.recorded))
+        self._frames = 0
+
+    def run(self) -> CollectReport:
+        self._tell("")
+        workers = self._config.workers or processors()
+        todo = self._wave()
+        if todo:
+            arguments = [(self._config,)] * min(workers, len(todo))
+            with Pool(_build, arguments, name=f"{self._config.family} collection") as pool:
+                while todo:
+                    for attempt in in_order(pool, todo):
+                        self._take(attempt)
+                    todo = self._wave()
+        return self._report()
+
+    def _wave(self) -> list[Key]:
+        """The attempts that would be enough if all succeeded, in the order in which they will be recorded."""
+        found: list[Key] = []
+        for task in self._tasks:
+            missing = self._config.episodes - self._kept(task)
+            seed, tried = self._config.first_seed, 0
+            while missing > 0:
+                if (task, seed) in self._outcome:
+                    tried += 1
+                else:
+                    found.append((task, seed))
+                    missing -= 1
+                seed += 1
+            self._require(task, tried)
+        return found
+
+    def _require(self, task: str, tried: int) -> None:
+        if tried >= self._config.tries * self._config.episodes:
+            raise EnvironmentFailure(
+                f"the expert for {task} succeeded in {self._kept(task)} of {tried} attempts",
+                leaf=task,
+                cure="Ask for fewer episodes, allow more tries or disturb less.",
+            )
+
+    def _take(self, attempt: Attempt) -> None:
+        number = self._recorder.record(attempt.episode) if attempt.episode is not None else None
+        self._outcome[attempt.task, attempt.seed] = attempt.success
+        self._frames += attempt.steps if attempt.success else 0
+        line = {
+            "task": attempt.task,
+            "seed": attempt.seed,
+            "success": attempt.success,
+            "steps": attempt.steps,
+            "episode": number,
+            "reason": attempt.reason,
+        }
+        atomic.append_line(self._path, json.dumps(line, sort_keys=True))
+        self._tell(attempt.task)
+
+    def _kept(self, task: str) -> int:
+        return sum(done for (name, _), done in self._outcome.items() if name == task)
+
+    def _tell(self, task: str) -> None:
+        kept = sum(self._kept(name) for name in self._tasks)
+        self._progress(f"episodes|{task}", kept, self._config.episodes * len(self._tasks))
+
+    def _report(self) -> CollectReport:
+        kept = {task: self._kept(task) for task in self._tasks}
+        failed = {
+            task: sum(not done for (name, _), done in self._outcome.items() if name == task) for task in self._tasks
+        }
+        return CollectReport(kept=kept, failed=failed, frames=self._frames)
+
+
+def in_order(pool: Pool, todo: list[Key]) -> Iterator[Attempt]:
+    """Attempts in the order of `todo`, made by whichever worker is free; early ones wait for their turn."""
+    waiting = list(todo)
+    at: dict[int, Key] = {}
+    done: dict[Key, Attempt] = {}
+    for key in todo:
+        while key not in done:
+            _hand_out(pool, waiting, at)
+            for worker, attempt in pool.receive():
+                done[at.pop(worker)] = attempt
+            _hand_out(pool, waiting, at)
+        yield done.pop(key)
+
+
+def _hand_out(pool: Pool, waiting: list[Key], at: dict[int, Key]) -> None:
+    for worker in pool.idle:
+        if waiting:
+            at[worker] = waiting.pop(0)
+            pool.send(worker, at[worker], doing=f"demonstrating {at[worker][0]} from seed {at[worker][1]}")
+
+
+def _earlier(path: Path, recorded: Iterable[Key]) -> Iterator[tuple[Key, bool]]:
+    """Failed attempts from the log, then successes from the data set, which alone decides what was kept."""
+    if path.exists():
+        for line in jsonio.read_json_lines(path):
+            if not line["success"]:
+                yield (line["task"], line["seed"]), False
+    for key in recorded:
+        yield key, True
+
+
+def _build(config: CollectConfig) -> Handler:
+    env = make(config.family, replace(config.env, success_ends=False))
+    known: dict[str, experts.Expert] = {}
+
+    def handle(key: Key) -> Attempt:
+        task, seed = key
+        if task not in known:
+            known[task] = experts.make(config.family, task)
+        return demonstrate(env, known[task], task, seed, config.episode)
+
+    return handle

@@ -1,0 +1,35 @@
+"""Scripted experts, one file for each environment family: `build(task) -> Expert`; the file name is the family's name.
+
+An expert may look at what a policy must not see, the objects' and goals' places. The one thing to watch: an expert
+belongs to one task and one episode at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from embodia.core.names import Folder
+from embodia.envs.protocol import Env
+
+FOLDER = Folder(kind="expert", package="embodia.generate.experts")
+
+
+class Expert(Protocol):
+    """Knows how to do one task."""
+
+    def begin(self) -> None:
+        """Forget the episode before."""
+        ...
+
+    def act(self, env: Env) -> npt.NDArray[np.float32]:
+        """The action (A,) for the present state of `env`, in the units of its contract."""
+        ...
+
+
+def make(family: str, task: str) -> Expert:
+    """The expert of that family for `task`. Raises `UnknownNameError` where there is none."""
+    expert: Expert = FOLDER.load(family).build(task)
+    return expert
