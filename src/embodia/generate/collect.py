@@ -96,17 +96,24 @@ def collect(
         root, contract=env.contract, provenance=env.provenance, paraphrases=paraphrases(env)
     )
     try:
-        _remember(config, root / SETTINGS)
+        _remember(config, root)
         return _Collection(config, env, recorder, root, progress).run()
     finally:
         recorder.close()
         env.close()
 
 
-def _remember(config: CollectConfig, path: Path) -> None:
+def read_settings(root: str | Path) -> CollectConfig:
+    """How the data set at `root` was collected. Raises `MissingFileError`, `CorruptFileError` or `ConfigError`."""
+    path = Path(root) / SETTINGS
+    return core_config.from_json(CollectConfig, jsonio.read_json(path), file=str(path))
+
+
+def _remember(config: CollectConfig, root: Path) -> None:
     """Write the settings down; those of an earlier session may differ only in how much is collected, and by whom."""
+    path = root / SETTINGS
     if path.exists():
-        earlier = core_config.from_json(CollectConfig, jsonio.read_json(path), file=str(path))
+        earlier = read_settings(root)
         same = replace(
             earlier,
             episodes=config.episodes,

@@ -9,7 +9,7 @@ from embodia.core.errors import ConfigError, EnvironmentFailure, StorageError, U
 from embodia.data.dataset import Dataset
 from embodia.envs import EnvConfig
 from embodia.generate import experts
-from embodia.generate.collect import ATTEMPTS, CollectConfig, _Collection, collect, in_order
+from embodia.generate.collect import ATTEMPTS, CollectConfig, _Collection, collect, in_order, read_settings
 from embodia.generate.demonstrate import Attempt, EpisodeConfig
 
 TASKS = ("coffee-button", "push@reach")
@@ -76,6 +76,7 @@ def test_writes_a_data_set_that_opens(tmp_path):
     )
     report = collect(config, tmp_path / "set")
     data = Dataset.open(tmp_path / "set")
+    assert read_settings(tmp_path / "set") == config
     assert data.frames == report.frames and data.provenance.environment == "metaworld"
     assert data.paraphrases["Press the button on the coffee machine."]
     more = CollectConfig(env=config.env, episodes=2, workers=1, episode=config.episode)
