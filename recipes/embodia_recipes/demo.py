@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from embodia.envs import EnvConfig
+from embodia.evaluation.plans import EvalConfig
 from embodia.generate.collect import CollectConfig
 from embodia.generate.demonstrate import EpisodeConfig
 from embodia.generate.disturb import NoiseConfig
-
-from embodia.envs import EnvConfig
-from embodia.evaluation.plans import EvalConfig
 from embodia.training.config import TrainConfig
 
 TASKS = ("reach", "push", "door-lock", "door-unlock", "handle-press", "handle-pull")

@@ -46,7 +46,9 @@ def tiny(name: str, seed: int = 0, contract=ARM) -> Composition:
 
 
 def batch_for(policy: Composition, size: int = 3, seed: int = 0):
-    return invent_batch(policy.contract, size, history=policy.history, seed=seed).map(torch.from_numpy)
+    return invent_batch(policy.contract, size, history=policy.history, seed=seed, ahead=len(policy.ahead)).map(
+        torch.from_numpy
+    )
 
 
 def rng(seed: int = 7) -> torch.Generator:

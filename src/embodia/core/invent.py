@@ -28,8 +28,13 @@ def invent_observation(contract: Contract, batch: int, *, history: int = 1, seed
     return Observation(images=images, state=state, instruction=sentences, embodiment=contract.embodiment)
 
 
-def invent_batch(contract: Contract, batch: int, *, history: int = 1, seed: int = 0, padded: bool = True) -> Batch:
-    """A numpy batch whose contract states its chunk; with `padded`, every second chunk ends early, as episodes do."""
+def invent_batch(
+    contract: Contract, batch: int, *, history: int = 1, seed: int = 0, padded: bool = True, ahead: int = 0
+) -> Batch:
+    """A numpy batch whose contract states its chunk; with `padded`, every second chunk ends early, as episodes do.
+
+    `ahead` states to come are invented too.
+    """
     rng, spec = generator(seed, "actions"), contract.action
     low = np.array([part.low for part in spec.parts for _ in range(part.dim)])
     high = np.array([part.high for part in spec.parts for _ in range(part.dim)])
@@ -39,4 +44,5 @@ def invent_batch(contract: Contract, batch: int, *, history: int = 1, seed: int 
     last = actions[np.arange(batch), valid.sum(1) - 1][:, None]
     chunk = ActionChunk(actions=np.where(valid[..., None], actions, last), valid=valid, spec=spec)
     observation = invent_observation(contract, batch, history=history, seed=seed)
-    return Batch(observation=observation, chunk=chunk, dataset=("invented",) * batch)
+    later = rng.normal(size=(batch, ahead, contract.observation.state_dim)).astype(np.float32) if ahead else None
+    return Batch(observation=observation, chunk=chunk, dataset=("invented",) * batch, ahead=later)

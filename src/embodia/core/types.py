@@ -83,15 +83,21 @@ class ActionChunk:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """A training batch: what was seen and what was done next. `dataset` names the source of each of the B samples."""
+    """A training batch: what was seen and what was done next.
+
+    dataset  names the source of each of the B samples
+    ahead    float32 (B K S): the state K asked-for numbers of steps later, the last one of the episode beyond its end
+    """
 
     observation: Observation
     chunk: ActionChunk
     dataset: tuple[str, ...] = ()
+    ahead: Array | None = None
 
     def map(self, function: Callable[[Array], Array]) -> Batch:
         """The same record with `function` applied to every array."""
-        return replace(self, observation=self.observation.map(function), chunk=self.chunk.map(function))
+        ahead = None if self.ahead is None else function(self.ahead)
+        return replace(self, observation=self.observation.map(function), chunk=self.chunk.map(function), ahead=ahead)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -114,12 +114,14 @@ class Dataset:
         history: int = 1,
         cameras: Sequence[str] | None = None,
         paraphrase: NDArray[np.uint64] | None = None,
+        ahead: Sequence[int] = (),
     ) -> Batch:
         """B samples in numpy: what was seen at frames `ids` (B,) and the `chunk` actions from there on.
 
         `history` moments end at the frame; before the start of an episode its first frame is repeated and the mask
         "history" (B T) is False. `cameras` default to all. `paraphrase` (B,) picks a sentence, modulo the number of
-        sentences; None takes the canonical one. Raises `ShapeError`, or a `DataError` naming a video.
+        sentences; None takes the canonical one. `ahead` asks for the state so many steps later.
+        Raises `ShapeError`, or a `DataError` naming a video.
         """
         if chunk < 1 or history < 1:
             raise ConfigError(f"chunk {chunk} and history {history} must be at least 1")
@@ -137,7 +139,12 @@ class Dataset:
             time_s=self._tables.times_s[moments].astype(np.float64),
         )
         chunks = self._chunk(episode, position, chunk)
-        return Batch(observation=observation, chunk=chunks, dataset=(self.name,) * len(episode))
+        later = self._ahead(episode, position, ahead) if ahead else None
+        return Batch(observation=observation, chunk=chunks, dataset=(self.name,) * len(episode), ahead=later)
+
+    def _ahead(self, episode: Ids, position: Ids, ahead: Sequence[int]) -> NDArray[np.float32]:
+        later = np.minimum(position[:, None] + np.asarray(ahead), self._length[episode][:, None] - 1)
+        return self._states()[self._first[episode][:, None] + later]
 
     def _chunk(self, episode: Ids, position: Ids, chunk: int) -> ActionChunk:
         ahead = position[:, None] + np.arange(chunk)

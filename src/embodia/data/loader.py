@@ -22,9 +22,9 @@ from embodia.data.mixture import Mixture, Samples
 class Loader:
     """Iterates batches of `batch_size` samples a rank, from `start_step` on.
 
-    `chunk` actions and `history` moments a sample (see `Dataset.batch`). `cameras` default to all. `paraphrases` False
-    gives the canonical sentences. `workers` threads keep `prefetch` batches ready; 0 workers fetch when asked. Errors
-    of fetching come out of `next`.
+    `chunk` actions, `history` moments and states `ahead` a sample (see `Dataset.batch`). `cameras` default to all.
+    `paraphrases` False gives the canonical sentences. `workers` threads keep `prefetch` batches ready; 0 workers fetch
+    when asked. Errors of fetching come out of `next`.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Loader:
         world_size: int = 1,
         start_step: int = 0,
         cameras: Sequence[str] | None = None,
+        ahead: Sequence[int] = (),
         paraphrases: bool = True,
         workers: int = 1,
         prefetch: int = 2,
@@ -47,7 +48,7 @@ class Loader:
             raise ConfigError(f"rank {rank} of {world_size}, batch {batch_size}, step {start_step}", leaf="loader")
         self._mixture, self._batch_size, self._chunk, self._history = mixture, batch_size, chunk, history
         self._seed, self._rank, self._world_size, self._step = seed, rank, world_size, start_step
-        self._cameras, self._paraphrases = cameras, paraphrases
+        self._cameras, self._paraphrases, self._ahead = cameras, paraphrases, tuple(ahead)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="loader") if workers else None
         self._ready: deque[Future[Batch]] = deque()
         self._prefetch = max(1, prefetch)
@@ -96,6 +97,7 @@ class Loader:
             chunk=self._chunk,
             history=self._history,
             cameras=self._cameras,
+            ahead=self._ahead,
             paraphrases=self._paraphrases,
         )
 
@@ -107,6 +109,7 @@ def fetch(
     chunk: int,
     history: int = 1,
     cameras: Sequence[str] | None = None,
+    ahead: Sequence[int] = (),
     paraphrases: bool = True,
 ) -> Batch:
     """The batch of given samples, each data set read once."""
@@ -115,7 +118,7 @@ def fetch(
     parts = []
     for number, place in zip(used, places, strict=True):
         choice = samples.choice[place] if paraphrases else None
-        parts.append(mixture.datasets[number].batch(samples.frame[place], chunk, history, cameras, choice))
+        parts.append(mixture.datasets[number].batch(samples.frame[place], chunk, history, cameras, choice, ahead))
     return parts[0] if len(parts) == 1 else _join(parts, np.argsort(np.concatenate(places), kind="stable"))
 
 
@@ -129,6 +132,7 @@ def validation_batches(
     rank: int = 0,
     world_size: int = 1,
     cameras: Sequence[str] | None = None,
+    ahead: Sequence[int] = (),
 ) -> Iterator[Batch]:
     """The same batches each time: up to `samples` frames spread evenly over every set, canonical sentences.
 
@@ -145,7 +149,7 @@ def validation_batches(
         place = order[np.arange(start, min(start + batch_size, max(len(order), start + 1))) % len(order)]
         choice = np.zeros(len(place), dtype=np.uint64)
         part = Samples(source=source[place], frame=frame[place], choice=choice)
-        yield fetch(mixture, part, chunk=chunk, history=history, cameras=cameras, paraphrases=False)
+        yield fetch(mixture, part, chunk=chunk, history=history, cameras=cameras, ahead=ahead, paraphrases=False)
 
 
 def _join(parts: Sequence[Batch], order: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Batch:
@@ -174,4 +178,5 @@ def _join(parts: Sequence[Batch], order: np.ndarray[tuple[int], np.dtype[np.int6
         actions=np.concatenate([part.chunk.actions for part in parts])[order],
         valid=np.concatenate([part.chunk.valid for part in parts])[order],
     )
-    return Batch(observation=observation, chunk=chunk, dataset=tuple(names[place] for place in order))
+    later = None if parts[0].ahead is None else np.concatenate([part.ahead for part in parts])[order]
+    return Batch(observation=observation, chunk=chunk, dataset=tuple(names[place] for place in order), ahead=later)

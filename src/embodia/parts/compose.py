@@ -67,6 +67,20 @@ class Latent(Protocol):
         ...
 
 
+class Foresight(Protocol):
+    """An estimate, made from the encoders' groups, of states still to come; it becomes one more group."""
+
+    ahead: tuple[int, ...]
+
+    def __call__(self, groups: Mapping[str, TokenGroup], observation: Observation) -> tuple[TokenGroup, Tensor]:
+        """The group, and the estimated states (B K S) at the steps `ahead`, in network units."""
+        ...
+
+    def loss(self, estimate: Tensor, ahead: Tensor) -> Tensor:
+        """Error (B,) of an estimate against what came, both in network units."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """What a policy file hands over; `weights` of loss terms default to 1, `history` is the T that encoders expect."""
@@ -77,6 +91,7 @@ class Parts:
     action: Normalizer
     backbone: nn.Module | None = None
     latent: nn.Module | None = None
+    foresight: nn.Module | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
     history: int = 1
     inference: Inference = field(default_factory=Inference)
@@ -96,6 +111,8 @@ class Composition(nn.Module):
         self.encoders = nn.ModuleDict(dict(parts.encoders))
         self.backbone = parts.backbone
         self.latent = parts.latent
+        self.foresight = parts.foresight
+        self.ahead: tuple[int, ...] = () if parts.foresight is None else tuple(parts.foresight.ahead)  # type: ignore[arg-type]
         self.decoder = parts.decoder
         self.state_units = parts.state
         self.action_units = parts.action
@@ -109,10 +126,11 @@ class Composition(nn.Module):
     def loss_terms(self, batch: Batch, rng: torch.Generator | None) -> dict[str, Tensor]:
         """Named, unweighted loss terms, each (B,); `batch` holds torch tensors in physical units."""
         observation, chunk = self.normalize(batch.observation), self.normalize_chunk(batch.chunk)
-        groups, terms = self._encode(observation), dict[str, Tensor]()
+        groups, estimate = self._encode(observation)
+        terms = {} if estimate is None else {"foresight": self._foresight_loss(estimate, batch.ahead)}
         if self.latent is not None:
             group, latent_terms = self.latent(observation, chunk, rng)
-            groups, terms = {group.name: group, **groups}, dict(latent_terms)
+            groups, terms = {group.name: group, **groups}, {**terms, **latent_terms}
         return {**self.decoder.loss_terms(self._think(groups), chunk, rng), **terms}  # type: ignore[operator]
 
     def loss(self, batch: Batch, rng: torch.Generator | None) -> tuple[Tensor, dict[str, Tensor]]:
@@ -168,7 +186,7 @@ class Composition(nn.Module):
 
     def context(self, observation: Observation, n: int = 1, rng: torch.Generator | None = None) -> Context:
         """What the decoder sees; with a latent, each entry n times, the first with the prior's mean."""
-        groups = self._encode(self.normalize(observation))
+        groups, _ = self._encode(self.normalize(observation))
         if self.latent is not None:
             groups = {name: _repeated(group, n) for name, group in groups.items()}
             rows = len(next(iter(groups.values())).tokens)
@@ -196,9 +214,18 @@ class Composition(nn.Module):
         actions = actions.gather(1, steps[..., None].expand_as(actions))
         return replace(chunk, actions=self.action_units.do(actions), valid=valid)
 
-    def _encode(self, observation: Observation) -> dict[str, TokenGroup]:
-        groups = (encoder(observation) for encoder in self.encoders.values())
-        return {group.name: group for group in groups}
+    def _encode(self, observation: Observation) -> tuple[dict[str, TokenGroup], Tensor | None]:
+        groups = {group.name: group for group in (encoder(observation) for encoder in self.encoders.values())}
+        if self.foresight is None:
+            return groups, None
+        group, estimate = self.foresight(groups, observation)
+        return {**groups, group.name: group}, estimate
+
+    def _foresight_loss(self, estimate: Tensor, ahead: Tensor | None) -> Tensor:
+        if ahead is None:
+            raise ShapeError(f"the batch lacks the states {self.ahead} steps ahead", leaf="ahead")
+        target = self.state_units.do(ahead.to(self.low.device).float())
+        return self.foresight.loss(estimate, target)  # type: ignore[union-attr, operator]
 
     def _think(self, groups: Mapping[str, TokenGroup]) -> Context:
         if self.backbone is None:

@@ -9,7 +9,7 @@ Published: about 80 M parameters with four cameras and 14 joints
 Ours: see results/parity_act.json; command: pytest -m long tests/parity/test_parity_act.py
 Deviations: an instruction may enter as one more token (a frozen MiniLM sentence vector); no pretrained ResNet weights
   are shipped; tiny sees through keypoints that the sentence steers, small through group norm; both tell cameras
-  apart and put norms first.
+  apart and put norms first; tiny also estimates states to come, so that a small eye learns where to look
 """
 
 from __future__ import annotations
@@ -27,19 +27,22 @@ from embodia.nn.reduce import Reduction
 from embodia.parts.backbones.encoder import TransformerEncoder
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.regression import ChunkRegression, RegressionConfig
+from embodia.parts.encoders.camera import CameraTokens
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig, SteeredKeypoints
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.posterior import Posterior
 from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.encoders.vision import VisionConfig, camera_tokens
+from embodia.parts.encoders.waypoints import END, Waypoints
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Sizes and choices; the defaults are the paper's. `posterior_layers` 0 leaves the latent out.
 
-    `deep` puts a hidden layer before the tokens of state and sentence.
+    `deep` puts a hidden layer before the tokens of state and sentence. `ahead` are the steps at which a small head
+    estimates the state to come, from the picture, as one more token and loss term; empty leaves it out.
     """
 
     chunk: int = 100
@@ -56,6 +59,8 @@ class Config:
     pre_norm: bool = False
     camera_embedding: bool = False
     deep: bool = False
+    ahead: tuple[int, ...] = ()
+    ahead_weight: float = 0.5
     normalization: Mode = "mean_std"
     reduction: Reduction = "sample"
     inference: Inference = field(default_factory=Inference)
@@ -77,6 +82,7 @@ def preset(size: str) -> Config:
             dropout=0.0,
             pre_norm=True,
             deep=True,
+            ahead=(12, 24, 48, END),
         )
     if size == "small":
         return Config(
@@ -99,13 +105,9 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     encoders: dict[str, nn.Module] = {"state": StateToken(seen.state_dim, config.width, deep=config.deep)}
     if seen.language:
         encoders["language"] = LanguageToken(config.width, deep=config.deep)
-    encoders["image"] = _eyes(config, seen)
+    encoders["image"] = eyes = _eyes(config, seen)
     sizes = LayerSizes(
-        width=config.width,
-        heads=config.heads,
-        hidden=config.hidden,
-        dropout=config.dropout,
-        pre_norm=config.pre_norm,
+        width=config.width, heads=config.heads, hidden=config.hidden, dropout=config.dropout, pre_norm=config.pre_norm
     )
     head = RegressionConfig(layers=config.decoder_layers, reduction=config.reduction)
     known = statistics or {}
@@ -116,13 +118,14 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
         decoder=ChunkRegression(sizes, head, actions.dim, config.chunk),
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
-        weights={"kl": config.kl_weight},
+        foresight=_waypoints(config, seen.state_dim, eyes.tokens + len(encoders) - 1),
+        weights={"kl": config.kl_weight, "foresight": config.ahead_weight},
         inference=config.inference,
     )
     return Composition(chunked(contract, config.chunk), parts)
 
 
-def _eyes(config: Config, seen: ObservationSpec) -> nn.Module:
+def _eyes(config: Config, seen: ObservationSpec) -> SteeredKeypoints | CameraTokens:
     if isinstance(config.vision, KeypointStemConfig):
         return SteeredKeypoints(config.vision, seen, config.width)
     return camera_tokens(config.vision, seen, config.width, camera_embedding=config.camera_embedding)
@@ -139,3 +142,7 @@ def _posterior(config: Config, sizes: LayerSizes, state_dim: int, action_dim: in
         action_dim=action_dim,
         chunk=config.chunk,
     )
+
+
+def _waypoints(config: Config, state_dim: int, tokens: int) -> Waypoints | None:
+    return Waypoints(config.width, state_dim, config.ahead, tokens) if config.ahead else None

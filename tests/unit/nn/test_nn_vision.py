@@ -44,9 +44,7 @@ def copied_resnet(norm):
     """Our ResNet-18 and transformers' (a quarter as wide) with the same weights and random batch statistics."""
     from transformers import ResNetConfig, ResNetModel
 
-    config = ResNetConfig(
-        embedding_size=16, hidden_sizes=[16, 32, 64, 128], depths=[2, 2, 2, 2], layer_type="basic"
-    )
+    config = ResNetConfig(embedding_size=16, hidden_sizes=[16, 32, 64, 128], depths=[2, 2, 2, 2], layer_type="basic")
     torch.manual_seed(0)
     peer, ours = ResNetModel(config).eval(), ResNet(18, norm, width=16)
     blocks = [layer for stage in peer.encoder.stages for layer in stage.layers]

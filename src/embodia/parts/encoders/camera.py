@@ -43,6 +43,7 @@ class CameraTokens(nn.Module):
             (trunks[0].map_size(camera.height), trunks[0].map_size(camera.width))  # type: ignore[operator]
             for camera in spec.cameras
         )
+        self.tokens = sum(rows * columns for rows, columns in self.sizes)
         tables = [grid_positions(rows, columns, width) for rows, columns in self.sizes]
         self.register_buffer("position", torch.cat(tables), persistent=False)
         self.positions = positions or camera_embedding

@@ -59,7 +59,8 @@ class SteeredKeypoints(nn.Module):
             )
             for _ in self.cameras
         )
-        self.position = nn.Parameter(torch.randn(len(self.cameras) * (1 + config.cells**2), width))
+        self.tokens = len(self.cameras) * (1 + config.cells**2)
+        self.position = nn.Parameter(torch.randn(self.tokens, width))
 
     def forward(self, observation: Observation) -> TokenGroup:
         """Tokens camera by camera, time step by time step."""
