@@ -15,15 +15,23 @@ ROOT = HERE.parent.parent
 
 def run_peer(script: str, request: dict, inputs: dict[str, np.ndarray], folder: Path):
     """Weights (torch) and outputs (numpy) of the peer's model for `request` and `inputs`; skips without a peer."""
+    np.savez(folder / "inputs.npz", **inputs)
+    run_script(script, request, folder)
+    with np.load(folder / "outputs.npz") as outputs:
+        return load_file(folder / "weights.safetensors"), dict(outputs)
+
+
+def run_script(script: str, request: dict, folder: Path) -> None:
+    """Run `script` beside this file with the request in `folder`; skips without a peer, fails with its last words."""
     python = os.environ.get("EMBODIA_PEER_PYTHON")
     if not python:
         pytest.skip("set EMBODIA_PEER_PYTHON to an interpreter with lerobot 0.6.1 to compare with it")
     (folder / "request.json").write_text(json.dumps(request))
-    np.savez(folder / "inputs.npz", **inputs)
-    done = subprocess.run([python, str(HERE / script), str(folder)], capture_output=True, text=True, timeout=600)
+    settings = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub")}
+    settings.pop("PYTHONPATH", None)
+    command = [python, str(HERE / script), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=settings)
     assert done.returncode == 0, done.stderr[-3000:]
-    with np.load(folder / "outputs.npz") as outputs:
-        return load_file(folder / "weights.safetensors"), dict(outputs)
 
 
 def difference(ours, theirs) -> float:

@@ -35,7 +35,7 @@ def read_frames(root: Path, rows: Sequence[EpisodeRow], contract: Contract) -> F
     wanted: dict[Path, list[EpisodeRow]] = {}
     for row in rows:
         wanted.setdefault(row.data, []).append(row)
-    parts = [_read_file(root / path, inside, contract) for path, inside in wanted.items()]
+    parts = [read_file(root / path, inside, contract) for path, inside in wanted.items()]
     return FrameTables(
         vectors={name: np.concatenate([part.vectors[name] for part in parts]) for name in parts[0].vectors},
         rewards=np.concatenate([part.rewards for part in parts]),
@@ -43,7 +43,8 @@ def read_frames(root: Path, rows: Sequence[EpisodeRow], contract: Contract) -> F
     )
 
 
-def _read_file(path: Path, rows: Sequence[EpisodeRow], contract: Contract) -> FrameTables:
+def read_file(path: Path, rows: Sequence[EpisodeRow], contract: Contract) -> FrameTables:
+    """The frames of the `rows` that lie in one table. Errors as `read_frames`."""
     table = read_table(path)
     names = layout.vector_features(contract)
     for name in (*names, "timestamp", "index", "episode_index"):
