@@ -316,6 +316,15 @@ class TestSim:
             states.append(env.step(act(x=size))[0].state)
         np.testing.assert_array_equal(*states)
 
+    def test_physics_that_diverges_ends_the_episode_and_is_said(self, env, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        env.reset(BOWL_ON_STOVE, 0)
+        assert env.step(act())[4] == {"success": False, "unstable": False}
+        env._simulation.data.qvel[:] = 1e13
+        _, _, terminated, truncated, info = env.step(act())
+        assert (terminated, truncated, info) == (False, True, {"success": False, "unstable": True})
+        assert np.isfinite(env.reset(BOWL_ON_STOVE, 0).state).all()
+
     def test_before_reset_there_is_nothing_to_see(self):
         fresh = envs.make("libero", EnvConfig(tasks=("libero_goal",)))
         for call in (lambda: fresh.step(act()), fresh.observe, lambda: fresh.judge(BOWL_ON_STOVE)):
