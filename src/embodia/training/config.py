@@ -8,14 +8,15 @@ and is not.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from embodia.core.clock import Clock
 from embodia.core.config import to_json
 from embodia.core.errors import ConfigError
+from embodia.data.transforms.augment import AugmentConfig
 
-_MAY_CHANGE = "steps samples max_seconds log_every save_every validate_every keep_last prefetch resume"
+_MAY_CHANGE = "steps samples max_seconds log_every save_every validate_every keep_last prefetch workers resume"
 MAY_CHANGE = frozenset(f"{_MAY_CHANGE} tensorboard parallel device".split())
 """Fields that a resumed run may change; every other difference would silently make another run of it.
 
@@ -50,7 +51,8 @@ class TrainConfig:
     channels_last       convolution kernels in channels-last order
     device              "auto" takes an accelerator when there is one
     parallel            "auto" is DDP under torchrun and nothing otherwise; "fsdp" shards weights and optimizer
-    augment             random shifts and colours on the training pictures
+    augment             change training pictures at random
+    augmentation        how far they may change
     validation_fraction share of the episodes held out, by a pure function of the seed; 0 holds out none
     validation_batches  batches in one validation
     validate_every      steps between validations; None means ten in the run
@@ -58,6 +60,7 @@ class TrainConfig:
     keep_last           newest checkpoints kept beside the best
     log_every           steps between lines of metrics.jsonl
     prefetch            batches prepared ahead of the step
+    workers             threads that read and decode; 0 reads in the thread that prepares
     tensorboard         also write TensorBoard files, when it is installed
     resume              continue from the newest complete checkpoint of the folder, if there is one
     """
@@ -85,6 +88,7 @@ class TrainConfig:
     device: str = "auto"
     parallel: Literal["auto", "none", "ddp", "fsdp"] = "auto"
     augment: bool = True
+    augmentation: AugmentConfig = field(default_factory=AugmentConfig)
     validation_fraction: float = 0.1
     validation_batches: int = 8
     validate_every: int | None = None
@@ -92,6 +96,7 @@ class TrainConfig:
     keep_last: int = 2
     log_every: int = 10
     prefetch: int = 2
+    workers: int = 1
     tensorboard: bool = True
     resume: bool = True
 
@@ -102,7 +107,7 @@ class TrainConfig:
             _at_least(name, getattr(self, name), strict=True)
         for name in ("log_every", "keep_last", "validation_batches", "save_every", "validate_every"):
             _at_least(name, getattr(self, name), strict=True)
-        for name in ("warmup_steps", "weight_decay", "clip_norm", "slow_factor", "prefetch"):
+        for name in ("warmup_steps", "weight_decay", "clip_norm", "slow_factor", "prefetch", "workers"):
             _at_least(name, getattr(self, name), strict=False)
         for name in ("ema_decay", "validation_fraction"):
             if not 0 <= getattr(self, name) < 1:

@@ -14,14 +14,17 @@ from pathlib import Path
 from torch import Tensor
 
 from embodia.core.clock import Clock, SystemClock
+from embodia.data.mixture import Mixture
+from embodia.policies import PolicySpec
 from embodia.training import parallel, schedule
 from embodia.training.checkpoint import FOLDER_NAME, Store
 from embodia.training.config import Budget, TrainConfig
 from embodia.training.factories import Factories
-from embodia.training.feed import Feed, to_torch
+from embodia.training.feed import Augment, Feed, to_torch
 from embodia.training.meter import Meter
 from embodia.training.metrics import Metrics, Progress, silent, time_left
 from embodia.training.resume import resume
+from embodia.training.sources import from_mixture
 from embodia.training.state import Learner
 
 _TENTHS = 10
@@ -38,6 +41,21 @@ class Result:
     best: Path
     latest: Path
     best_loss: float | None
+
+
+def train(
+    config: TrainConfig,
+    spec: PolicySpec,
+    mixture: Mixture,
+    out: Path,
+    progress: Progress = silent,
+    augment: Augment | None = None,
+) -> Result:
+    """Train the policy `spec` on `mixture` into the folder `out`; continue the run in `out` if there is one.
+
+    Raises `ContractError` when policy and data disagree, and what `fit` raises.
+    """
+    return fit(config, from_mixture(config, spec, mixture, augment), out, progress)
 
 
 def fit(

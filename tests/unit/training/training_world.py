@@ -10,6 +10,9 @@ from embodia.core.provenance import Provenance
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
 from embodia.core.statistics import FeatureStatistics
 from embodia.core.types import ActionChunk, Batch, Observation
+from embodia.data.dataset import Dataset
+from embodia.data.episode import EpisodeData
+from embodia.data.recorder import Recorder
 from embodia.parts.encoders.conv_stem import ConvStemConfig
 from embodia.policies import PolicySpec, make
 from embodia.policies.act import Config
@@ -45,7 +48,7 @@ STATISTICS = {"state": statistics(STATE), "action": statistics(ACTION)}
 def spec(dropout=0.1, width=16, latent=True):
     config = Config(
         chunk=CHUNK,
-        vision=ConvStemConfig(),
+        vision=ConvStemConfig(widths=(8, 16), group_width=8),
         width=width,
         heads=2,
         hidden=32,
@@ -132,3 +135,24 @@ def parallel_config(**changes):
 
 def parallel_factories(chosen):
     return factories(chosen, dropout=0.0, latent=False)
+
+
+def record(root, episodes=6, length=20, seed=0, name_of_task=("push", "pull")):
+    """A data set on disk: drifting states, random pictures, actions that follow the state."""
+    weights = np.random.default_rng(7).normal(size=(STATE, ACTION))
+    rng = np.random.default_rng(seed)
+    with Recorder(root, contract=CONTRACT, provenance=PROVENANCE) as recorder:
+        for number in range(episodes):
+            state = np.cumsum(rng.normal(scale=0.2, size=(length, STATE)), axis=0).astype(np.float32)
+            recorder.record(
+                EpisodeData(
+                    frames={"front": rng.integers(0, 256, (length, PIXELS, PIXELS, 3), dtype=np.uint8)},
+                    state=state,
+                    actions=np.tanh(state @ weights).astype(np.float32),
+                    instruction="",
+                    task=name_of_task[number % len(name_of_task)],
+                    seed=number,
+                    success=True,
+                )
+            )
+    return Dataset.open(root)
