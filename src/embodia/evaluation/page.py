@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from embodia.evaluation.charts import training_charts
-from embodia.evaluation.media import data_uri
+from embodia.evaluation.media import STRIP_FRAMES, data_uri
 from embodia.evaluation.statistics import bound_text
 from embodia.evaluation.summary import OTHER_SENTENCE
 
@@ -191,7 +191,7 @@ def _clip(clip: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, Any]
         "instruction": clip["instruction"],
         "caption": f"{arm}{clip['steps']} steps, seed {clip['seed']}",
         "alt": f"Filmstrip of seed {clip['seed']}, {outcome} after {clip['steps']} steps",
-        "tall": len(clip["cameras"]) > 1,
+        "strip_frames": min(STRIP_FRAMES, clip["frames"]),
         "video": sources[clip["video"]],
         "strip": sources[clip["filmstrip"]],
     }

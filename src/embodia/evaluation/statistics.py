@@ -16,6 +16,9 @@ from scipy import optimize, stats
 
 from embodia.core.errors import ConfigError
 
+ALPHA = 0.05
+"""Level of every test."""
+
 Interval = tuple[float, float]
 """Lower and upper end, both included."""
 
@@ -141,7 +144,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(adjusted)
 
 
-def planned_n_unpaired(first: float, second: float, power: float = 0.8, alpha: float = 0.05) -> int:
+def planned_n_unpaired(first: float, second: float, power: float = 0.8, alpha: float = ALPHA) -> int:
     """Episodes *per arm* to tell two independent rates apart (normal approximation with pooled null variance)."""
     if first == second:
         raise ConfigError("equal rates are never told apart: give a difference", leaf="second")
@@ -152,7 +155,7 @@ def planned_n_unpaired(first: float, second: float, power: float = 0.8, alpha: f
     return math.ceil((spread / (second - first)) ** 2)
 
 
-def planned_n_paired(gain: float, loss: float, power: float = 0.8, alpha: float = 0.05) -> int:
+def planned_n_paired(gain: float, loss: float, power: float = 0.8, alpha: float = ALPHA) -> int:
     """Pairs that the exact McNemar test needs.
 
     `gain` is the share of pairs that only the second arm solves, `loss` the share that only the first solves. Starts
@@ -169,7 +172,7 @@ def planned_n_paired(gain: float, loss: float, power: float = 0.8, alpha: float 
     return n
 
 
-def paired_power(gain: float, loss: float, n: int, alpha: float = 0.05) -> float:
+def paired_power(gain: float, loss: float, n: int, alpha: float = ALPHA) -> float:
     """Probability that the exact McNemar test on n pairs rejects, summed over the number of discordant pairs."""
     discordant = gain + loss
     spread = 10 * math.sqrt(n * discordant * (1 - discordant)) + 1
@@ -187,9 +190,8 @@ class Verdict:
     """What may be said about second minus first.
 
     `difference` and `interval` are shares of episodes; `p_value` is already corrected when several comparisons were
-    made at once; `distinguishable` needs both a small p-value and an interval without zero. `planned_n` is the number
-    of episodes per arm at which a true difference of this size would be seen four times in five; None when there is
-    no difference to plan for, or it has already been seen.
+    made at once; `distinguishable` needs both a small p-value and an interval without zero. `gain` and `loss` are the
+    shares of pairs that only the second, or only the first, arm solved; None without pairs.
     """
 
     first: Rate
@@ -197,9 +199,30 @@ class Verdict:
     difference: float
     interval: Interval
     p_value: float
-    paired: bool
-    distinguishable: bool
-    planned_n: int | None = None
+    gain: float | None = None
+    loss: float | None = None
+
+    @property
+    def paired(self) -> bool:
+        """Whether both arms ran the same episodes."""
+        return self.gain is not None
+
+    @property
+    def distinguishable(self) -> bool:
+        """Whether the difference is more than chance, at the 5 % level."""
+        return self.p_value <= ALPHA and not self.interval[0] <= 0 <= self.interval[1]
+
+    @property
+    def planned_n(self) -> int | None:
+        """Episodes per arm at which a true difference of this size is seen four times in five.
+
+        None when there is no difference to plan for, or it has been seen already.
+        """
+        if self.distinguishable or self.difference == 0:
+            return None
+        if self.gain is not None and self.loss is not None:
+            return planned_n_paired(self.gain, self.loss)
+        return planned_n_unpaired(self.first.value, self.second.value)
 
     @property
     def text(self) -> str:
@@ -220,51 +243,38 @@ def verdict_paired(first: Sequence[bool], second: Sequence[bool]) -> Verdict:
     n = len(first)
     loss = sum(bool(a) and not b for a, b in zip(first, second, strict=True))
     gain = sum(bool(b) and not a for a, b in zip(first, second, strict=True))
-    verdict = Verdict(
+    return Verdict(
         first=rate_of(first),
         second=rate_of(second),
         difference=(gain - loss) / n if n else 0.0,
         interval=paired_difference(loss, gain, n),
         p_value=mcnemar_exact(loss, gain),
-        paired=True,
-        distinguishable=False,
-        planned_n=planned_n_paired(gain / n, loss / n) if gain != loss else None,
+        gain=gain / n if n else 0.0,
+        loss=loss / n if n else 0.0,
     )
-    return _decided(verdict)
 
 
 def verdict_unpaired(first: Rate, second: Rate) -> Verdict:
     """Compare two arms that ran different episodes, by Fisher's exact test and Newcombe's interval."""
     table = [[rate.successes, rate.n - rate.successes] for rate in (first, second)]
-    different = first.n > 0 and second.n > 0 and first.value != second.value
-    verdict = Verdict(
+    return Verdict(
         first=first,
         second=second,
         difference=second.value - first.value if first.n and second.n else 0.0,
         interval=unpaired_difference(first, second),
         p_value=float(stats.fisher_exact(table)[1]),
-        paired=False,
-        distinguishable=False,
-        planned_n=planned_n_unpaired(first.value, second.value) if different else None,
     )
-    return _decided(verdict)
 
 
 def corrected(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
     """The same verdicts with Holm's correction over the family; more comparisons, fewer claims."""
     adjusted = holm([verdict.p_value for verdict in verdicts])
-    return tuple(_decided(replace(v, p_value=p)) for v, p in zip(verdicts, adjusted, strict=True))
+    return tuple(replace(v, p_value=p) for v, p in zip(verdicts, adjusted, strict=True))
 
 
 def p_text(p_value: float) -> str:
     """A p-value for people: "= 0.012", and "< 0.001" below that."""
     return "< 0.001" if p_value < 0.001 else f"= {p_value:.3f}"
-
-
-def _decided(verdict: Verdict, alpha: float = 0.05) -> Verdict:
-    low, high = verdict.interval
-    seen = verdict.p_value <= alpha and not low <= 0 <= high
-    return replace(verdict, distinguishable=seen, planned_n=None if seen else verdict.planned_n)
 
 
 def _tango(b: int, c: int, n: int, delta: float) -> float:

@@ -142,6 +142,7 @@ def test_unpaired_interval_equals_statsmodels(a, n, b, m):
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+@settings(max_examples=25, deadline=None)
 def test_holm_equals_statsmodels(p_values):
     np.testing.assert_allclose(es.holm(p_values), multipletests(p_values, method="holm")[1], atol=1e-12)
 

@@ -60,7 +60,7 @@ def test_margins_use_only_shared_episodes():
 
 
 @pytest.mark.parametrize(
-    ("solved", "expected"), [(0, "clear"), (12, "clear"), (38, "partly"), (54, "fails"), (60, "fails")]
+    ("solved", "expected"), [(0, "clear"), (12, "clear"), (44, "partly"), (54, "fails"), (60, "fails")]
 )
 def test_status_follows_the_margin(solved, expected):
     """The policy solves 58 of 60, the control the first `solved` of them."""
@@ -84,16 +84,16 @@ def test_an_untested_control_is_not_called_clear():
 
 @pytest.mark.parametrize("control", ["other_sentence", "blank_image", "blind_replay"])
 def test_planted_cheaters_are_flagged_at_least_95_percent_of_the_time(control):
-    """A cheater does as well without what it ignores; 60 paired episodes, four controls, 200 repeats."""
+    """A cheater does as well without what it ignores; 60 paired episodes, four controls, 100 repeats."""
     flagged, rng = 0, np.random.default_rng(1)
-    for _ in range(200):
+    for _ in range(100):
         rows = table("policy", 0.85, 30, rng)
         for arm in ("blank_image", "other_sentence", "blind_replay", "random_policy"):
             rows += table(arm, 0.85 if arm == control else 0.1, 30, rng)
         status = {item["control"]: item["status"] for item in findings(control_margins(rows))}
         flagged += status[control] == "fails"
         assert {status[arm] for arm in status if arm != control} == {"clear"}
-    assert flagged / 200 >= 0.95
+    assert flagged / 100 >= 0.95
 
 
 def test_tables_survive_the_disk(tmp_path):
