@@ -311,3 +311,23 @@ def test_leaving_out_what_no_camera_sees_changes_no_pixel(monkeypatch, camera):
     env.close()
     assert found[0].sum() >= (0 if camera == "corner3" else 5)
     assert np.array_equal(culled, whole)
+
+
+@pytest.mark.parametrize(("task", "blue", "yellow"), [("push", True, False), ("coffee-pull", True, True)])
+def test_vivid_marks_paint_the_object_and_the_button(task, blue, yellow):
+    env = envs.make("metaworld", EnvConfig(cameras=("left",), height=96, width=96, options={"marks": "vivid"}))
+    assert env.provenance.profile == "fast, vivid marks"
+    env.reset(task, 0)
+    red, green, other = np.moveaxis(env.observe().images["left"][0, 0].astype(int), -1, 0)
+    env.close()
+    assert (((other - np.maximum(red, green)) > 60).sum() > 10) == blue
+    assert (((np.minimum(red, green) - other) > 80).sum() > 10) == yellow
+
+
+def test_colours_do_not_change_the_physics(neutral):
+    vivid = envs.make("metaworld", EnvConfig(options={"marks": "vivid"}))
+    for env in (neutral, vivid):
+        env.reset("push", 4)
+    for _ in range(30):
+        first, second = (env.step(np.array([0.3, 0.2, -1.0, 1.0]))[0].state for env in (neutral, vivid))
+    assert np.array_equal(first, second)

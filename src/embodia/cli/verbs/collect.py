@@ -39,7 +39,7 @@ class Options:
     profile: str = "fast"
     """Visual profile: fast, or faithful to the benchmark's own drawing."""
     marks: str = ""
-    """Meta-World: "neutral" draws equal marks in scenes that tasks share, so that only the sentence tells."""
+    """Meta-World: "neutral" makes tasks that share a scene look alike; "vivid" also paints the object blue."""
     limit: int = 300
     """Most control steps of an attempt."""
     workers: int = 0

@@ -155,6 +155,27 @@ class Simulation:
             self.model.site_pos[index] = place
             self._forward()
 
+    def paint(self, body: str, rgb: tuple[float, float, float]) -> None:
+        """Give every geom of a body, and of what hangs on it, one plain colour; nothing where there is no such body."""
+        names = [self.model.body(index).name for index in range(self.model.nbody)]
+        if body in names:
+            root = names.index(body)
+            inside = [index for index in range(self.model.nbody) if root in self._ancestry(index)]
+            geoms = np.isin(self.model.geom_bodyid, inside)
+            self.model.geom_matid[geoms] = -1
+            self.model.geom_rgba[geoms, :3] = rgb
+
+    def body_with(self, site: str) -> str:
+        """The body that carries a site, or "" where there is no such site."""
+        names = [self.model.site(index).name for index in range(self.model.nsite)]
+        return self.model.body(self.model.site_bodyid[names.index(site)]).name if site in names else ""
+
+    def _ancestry(self, body: int) -> list[int]:
+        found = [body]
+        while found[-1]:
+            found.append(int(self.model.body_parentid[found[-1]]))
+        return found
+
     def close(self) -> None:
         """Free what the benchmark holds."""
         self._env.close()

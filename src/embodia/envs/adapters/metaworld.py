@@ -5,6 +5,7 @@ effort (positive closes). The state is proprioception only: where objects and go
 `push@reach` names the task push, with its sentence and predicate, in the scene that reach has set up.
 The one thing to watch: with `options={"marks": "neutral"}` tasks that share a scene look alike, so that only the
 sentence tells them apart; with the default, "benchmark", the marks that the benchmark draws may give the task away.
+"vivid" is neutral with the loose object blue and the button yellow: at 100 pixels a dark red puck on wood is lost.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ DEFAULT_CAMERAS = ("corner2", "gripperPOV")
 EMBODIMENT = "sawyer"
 SUCCESS_RULE = "the benchmark's own predicate of the task, true at any step of the episode"
 _SCENES_KEPT = 6
-_MARKS = ("benchmark", "neutral")
+_MARKS = ("benchmark", "neutral", "vivid")
+_OBJECT_RGB, _BUTTON_RGB = (0.05, 0.15, 1.0), (1.0, 0.9, 0.0)
 _MARK_RGBA, _MARK_RADIUS_M = (0.0, 0.9, 0.0, 1.0), 0.02
 _PARTS = (
     ActionPart(name="hand", dim=3, representation="ee_position_delta", frame="world", scale=0.01),
@@ -80,11 +82,12 @@ class MetaWorldEnv:
     def __init__(self, config: EnvConfig) -> None:
         self.tasks = _tasks(config)
         self._config = config
-        self._neutral = _option(config, "marks", _MARKS) == "neutral"
+        marks = _option(config, "marks", _MARKS)
+        self._neutral, self._vivid = marks != "benchmark", marks == "vivid"
         self._views = resolve_views(config, VIEWS, DEFAULT_CAMERAS)
         self._profile = profile(config.profile)
         self.horizon = config.horizon or HORIZON
-        name = f"{self._profile.name}, neutral marks" if self._neutral else self._profile.name
+        name = f"{self._profile.name}, {marks} marks" if self._neutral else self._profile.name
         self.contract = _contract(self._views, name)
         self.provenance = Provenance(
             environment="metaworld",
@@ -181,6 +184,9 @@ class MetaWorldEnv:
         if key not in self._simulations:
             self._forget()
             self._simulations[key] = Simulation(task)
+            if self._vivid:
+                self._simulations[key].paint("obj", _OBJECT_RGB)
+                self._simulations[key].paint(self._simulations[key].body_with("buttonStart"), _BUTTON_RGB)
         return self._simulations[key]
 
     def _forget(self) -> None:
