@@ -71,7 +71,7 @@ def identity(dataset: Dataset, samples: int) -> dict[str, Any]:
 
 
 class _Reading:
-    """How batches are read; the policy says how many actions and moments a sample has."""
+    """How batches are read; the policy says which moments, actions and states to come a sample has."""
 
     def __init__(self, config: TrainConfig, spec: PolicySpec, training: Mixture, held_out: Mixture | None) -> None:
         shape = outline(spec)
@@ -80,6 +80,7 @@ class _Reading:
             "chunk": shape.contract.action.chunk,
             "history": shape.history,
             "cameras": shape.contract.observation.camera_names,
+            "ahead": shape.ahead,
         }
 
     def batches(self, first: int, rank: int, world_size: int) -> Iterator[Batch]:

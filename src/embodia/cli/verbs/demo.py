@@ -49,7 +49,6 @@ def _train(recipe: Any, data: list[Path], out: Path) -> None:
     from embodia.cli.progress import ProgressBar
     from embodia.data.dataset import Dataset
     from embodia.data.mixture import Mixture
-    from embodia.data.transforms.augment import Augmenter
     from embodia.policies import PolicySpec
     from embodia.training.loop import train
 
@@ -63,6 +62,5 @@ def _train(recipe: Any, data: list[Path], out: Path) -> None:
             mixture,
             out,
             progress=lambda text, done, total: progress(f"train | {text}", done, total),
-            augment=Augmenter(),
         )
     print(f"{result.samples} samples in {result.seconds:.0f} s: {result.best}")

@@ -45,7 +45,6 @@ def run(options: Options) -> int:
     from embodia.cli.progress import ProgressBar
     from embodia.data.dataset import Dataset
     from embodia.data.mixture import Mixture
-    from embodia.data.transforms.augment import Augmenter
     from embodia.policies import PolicySpec
     from embodia.training.loop import train
 
@@ -62,7 +61,6 @@ def run(options: Options) -> int:
             mixture,
             options.out,
             progress=lambda text, done, total: progress(f"train | {text}", done, total),
-            augment=Augmenter() if options.config.augment else None,
         )
     loss = "" if result.best_loss is None else f", best validation loss {result.best_loss:.4f}"
     print(f"{result.steps} steps, {result.samples} samples in {result.seconds:.0f} s{loss}: {result.best}")
