@@ -53,6 +53,7 @@ class Dataset:
         self.statistics = _statistics(root, self._tables)
         self.episodes: tuple[EpisodeRow, ...] = self._all
         self._ids: Ids | None = None
+        self._every = 1
 
     @classmethod
     def open(
@@ -74,17 +75,29 @@ class Dataset:
 
     @property
     def frames(self) -> int:
-        """Number of frames of the selected episodes."""
-        return int(sum(row.length for row in self.episodes))
+        """Number of frames of the selected episodes, of the thinned ones those that are kept."""
+        return int(self._length.sum()) if self._ids is None else len(self._ids)
 
     def select(self, episodes: Sequence[int]) -> Dataset:
         """The same set with only these episodes (by number), frames numbered anew; statistics stay the whole set's."""
         chosen = object.__new__(Dataset)
         chosen.__dict__.update(self.__dict__)
         chosen.episodes = tuple(self._all[number] for number in sorted(set(episodes)))
-        spans = [np.arange(row.first, row.first + row.length) for row in chosen.episodes]
+        spans = [np.arange(row.first, row.first + row.length, self._every) for row in chosen.episodes]
         chosen._ids = np.concatenate(spans) if spans else np.empty(0, dtype=np.int64)
         return chosen
+
+    def thin(self, every: int) -> Dataset:
+        """Only each episode's frames 0, every, 2 every ...: those that were drawn when pictures are rarer than actions.
+
+        Chunks, history and states ahead still count in steps of the episode.
+        """
+        if every < 1:
+            raise ConfigError(f"every {every} must be at least 1", leaf="every")
+        thinned = object.__new__(Dataset)
+        thinned.__dict__.update(self.__dict__)
+        thinned._every = every
+        return thinned.select([row.index for row in self.episodes])
 
     def actions(self, episode: int) -> NDArray[np.float32]:
         """All actions (N A) of an episode (its number in the whole set)."""

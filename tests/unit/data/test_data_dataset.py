@@ -133,6 +133,29 @@ def test_selection_numbers_frames_anew(root):
     assert data.frames == 24
 
 
+def test_thinned_sets_keep_drawn_frames_and_count_chunks_in_steps(root):
+    data = Dataset.open(root).thin(4)
+    assert data.frames == 2 + 2 + 3
+    batch = data.batch(np.arange(data.frames), 2)
+    starts = [0, 4, 0, 4, 0, 4, 8]
+    for place, (number, at) in enumerate(zip([0, 0, 1, 1, 2, 2, 2], starts, strict=True)):
+        np.testing.assert_array_equal(batch.chunk.actions[place, 0], data.actions(number)[at])
+        np.testing.assert_array_equal(
+            batch.chunk.actions[place, 1], data.actions(number)[min(at + 1, LENGTHS[number] - 1)]
+        )
+    assert data.select([1]).frames == 2
+    with pytest.raises(ConfigError):
+        data.thin(0)
+
+
+def test_states_ahead_stop_at_the_end_of_the_episode(root):
+    data = Dataset.open(root)
+    batch = data.batch(np.array([1, 9]), 1, ahead=(0, 2, 10**6))
+    np.testing.assert_array_equal(batch.ahead[0], data.states(0)[[1, 3, 7]])
+    np.testing.assert_array_equal(batch.ahead[1], data.states(1)[[1, 3, 4]])
+    assert data.batch(np.array([1]), 1).ahead is None
+
+
 def test_wrong_questions(root):
     data = Dataset.open(root)
     with pytest.raises(ShapeError):
