@@ -137,19 +137,16 @@ class FlowDecoder(nn.Module):
         directions = self._directions(chunk.actions)
         count, learning = steps or self.config.steps, torch.is_grad_enabled()
         with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+            single = self.velocity.condition(context)  # type: ignore[operator]
             condition = self.velocity.condition(context, len(directions))  # type: ignore[operator]
             x, spread = chunk.actions, torch.zeros_like(chunk.actions)
             for step in range(count):
-                half = x + self._slope(condition, x, step / count, len(directions)) / (2 * count)
+                half = x + self.velocity(single, x, x.new_full((len(x),), step / count)) / (2 * count)
                 slope, growth = self._divergence(condition, half, (step + 0.5) / count, directions, learning)
                 x, spread = x + slope / count, spread + growth / count
         density = -0.5 * (x.square() + math.log(2 * math.pi)) + spread
         total = (density.sum(-1) * chunk.valid).sum(-1)
         return total if learning else total.detach()
-
-    def _slope(self, condition: Any, x: Tensor, time: float, n: int) -> Tensor:
-        rows = x.repeat_interleave(n, dim=0)
-        return self.velocity(condition, rows, x.new_full((len(rows),), time))[::n]
 
     def _divergence(
         self, condition: Any, x: Tensor, time: float, directions: Tensor, learning: bool
