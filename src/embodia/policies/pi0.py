@@ -9,7 +9,8 @@ Published: 3.3 B parameters; 3,238,048,528 with the word embeddings counted once
 Ours: see results/parity_pi0.json; command: pytest -m long tests/parity/test_parity_pi0.py
 Deviations: no pretrained weights are shipped (public ones load through `policies/_pi0_layout.py`); the weights of the
   last prefix layer that cannot learn are frozen in the paper size and left out of tiny and small; those two see through
-  shallow stems or a small tower, do not pad actions and read the sentence as one frozen MiniLM vector.
+  keypoints or a small tower, do not pad actions and read the sentence as one frozen MiniLM vector; tiny has as many
+  key-value heads as heads and draws four noises and times for every observation it reads.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from embodia.parts.backbones.action_expert import ActionExpert
 from embodia.parts.backbones.prefix import PrefixModel
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.flow import FlowConfig, FlowDecoder
-from embodia.parts.encoders.conv_stem import ConvStemConfig
+from embodia.parts.encoders.eyes import EyesConfig, eyes
+from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.encoders.text import TextTokens
-from embodia.parts.encoders.vision import VisionConfig, camera_tokens
 from embodia.parts.tokenizers.text import ByteTokenizer, FileTokenizer
 
 GEMMA_2B = TransformerConfig(width=2048, depth=18, heads=8, kv_heads=1, head_dim=256, mlp_width=16384)
@@ -46,13 +47,14 @@ class Config:
 
     language        "sentence": one frozen MiniLM vector; "pieces": text pieces embedded by the language model
     tokenizer_file  vocabulary of the pieces; "" reads bytes, which Gemma's vocabulary holds too
+    deep            a hidden layer before the tokens of state and sentence
     padded          state and action dimensions inside the network, 0 = the contract's own
     complete        hold also what no action loss can train in the prefix model, frozen
     insulated       cut the gradient from the actions into the prefix model
     """
 
     chunk: int = 50
-    vision: VisionConfig = field(default_factory=SiglipConfig)
+    vision: EyesConfig = field(default_factory=SiglipConfig)
     camera_embedding: bool = False
     language: Literal["sentence", "pieces"] = "pieces"
     tokenizer_file: str = ""
@@ -60,6 +62,7 @@ class Config:
     text_length: int = 48
     prefix: TransformerConfig = GEMMA_2B
     expert: TransformerConfig = GEMMA_300M
+    deep: bool = False
     padded: int = 32
     complete: bool = True
     insulated: bool = False
@@ -69,15 +72,16 @@ class Config:
 
 
 def preset(size: str) -> Config:
-    """tiny 3 M with shallow stems; small 60 M with a small vision tower; paper as published."""
+    """tiny 3.3 M with steered keypoints; small 60 M with a small vision tower; paper as published."""
     if size == "tiny":
         return Config(
-            chunk=16,
-            vision=ConvStemConfig(),
-            camera_embedding=True,
+            chunk=12,
+            vision=KeypointStemConfig(),
             language="sentence",
-            prefix=TransformerConfig(width=192, depth=4, heads=4, kv_heads=1, head_dim=48, mlp_width=512),
-            expert=TransformerConfig(width=128, depth=4, heads=4, kv_heads=1, head_dim=48, mlp_width=384),
+            deep=True,
+            prefix=TransformerConfig(width=192, depth=4, heads=4, kv_heads=4, head_dim=48, mlp_width=512),
+            expert=TransformerConfig(width=128, depth=4, heads=4, kv_heads=4, head_dim=48, mlp_width=384),
+            flow=FlowConfig(draws=4),
             padded=0,
             complete=False,
         )
@@ -107,8 +111,10 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     seen, actions, known = contract.observation, contract.action, statistics or {}
     config.prefix.require_same_cache(config.expert)
     encoders: dict[str, nn.Module] = {
-        "image": camera_tokens(config.vision, seen, config.prefix.width, camera_embedding=config.camera_embedding),
-        "state": StateToken(seen.state_dim, config.expert.width, padded=config.padded, positions=False),
+        "image": eyes(config.vision, seen, config.prefix.width, camera_embedding=config.camera_embedding),
+        "state": StateToken(
+            seen.state_dim, config.expert.width, padded=config.padded, positions=False, deep=config.deep
+        ),
     }
     if seen.language:
         encoders["language"] = _language(config)
@@ -128,7 +134,7 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
 
 def _language(config: Config) -> nn.Module:
     if config.language == "sentence":
-        return LanguageToken(config.prefix.width)
+        return LanguageToken(config.prefix.width, deep=config.deep)
     if config.tokenizer_file:
         tokenizer = FileTokenizer(config.tokenizer_file, config.text_length, config.vocabulary)
         return TextTokens(tokenizer, config.vocabulary, config.prefix.width)

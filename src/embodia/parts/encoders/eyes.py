@@ -1,0 +1,20 @@
+"""The group "image" a configuration asks for: cells of a feature map, or keypoints that the sentence steers."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from torch import nn
+
+from embodia.core.specs import ObservationSpec
+from embodia.parts.encoders.keypoint_stem import KeypointStemConfig, SteeredKeypoints
+from embodia.parts.encoders.vision import VisionConfig, camera_tokens
+
+EyesConfig: TypeAlias = VisionConfig | KeypointStemConfig
+
+
+def eyes(config: EyesConfig, spec: ObservationSpec, width: int, *, camera_embedding: bool = False) -> nn.Module:
+    """An encoder of all cameras of `spec` into tokens of `width`; keypoints have positions a camera of their own."""
+    if isinstance(config, KeypointStemConfig):
+        return SteeredKeypoints(config, spec, width)
+    return camera_tokens(config, spec, width, camera_embedding=camera_embedding)
