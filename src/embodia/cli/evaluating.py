@@ -23,7 +23,7 @@ def evaluate_checkpoint(checkpoint: Path, data: Sequence[Path], config: EvalConf
     subject = Subject(
         trained=provenance,
         data=tuple(Dataset.open(folder) for folder in data),
-        facts={"policy": spec.name, "size": spec.size, "checkpoint": place.name},
+        facts={"name": spec.name, "size": spec.size, "checkpoint": place.name},
         metrics=read(place.parent.parent),
         command=" ".join(["embodia", *map(shlex.quote, sys.argv[1:])]),
     )

@@ -49,6 +49,7 @@ def _chart(title: str, lines: Mapping[str, Series]) -> dict[str, Any]:
     low, high = _padded(values, log)
     x = _scale(min(steps), max(steps), LEFT, RIGHT)
     y = _scale(low, high, BOTTOM, TOP)
+    ticks = _log_ticks(low, high) if log else _ticks(low, high, 4)
     return {
         "title": title,
         "description": f"{title} over training steps: {', '.join(thinned)}",
@@ -58,7 +59,7 @@ def _chart(title: str, lines: Mapping[str, Series]) -> dict[str, Any]:
         "right": RIGHT,
         "log": log,
         "x_ticks": [{"at": _fixed(x(v)), "text": _short(v)} for v in _ticks(min(steps), max(steps), 4)],
-        "y_ticks": [{"at": _fixed(y(v)), "text": _short(10**v if log else v)} for v in _ticks(low, high, 4)],
+        "y_ticks": [{"at": _fixed(y(v)), "text": _short(10**v if log else v)} for v in ticks],
         "lines": [
             {
                 "name": name,
@@ -97,6 +98,14 @@ def _ticks(low: float, high: float, wanted: int) -> list[float]:
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Logarithms of 1, 2 and 5 times the powers of ten in between, or of the powers alone where those suffice."""
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    fine = [power + math.log10(factor) for power in powers for factor in (1, 2, 5)]
+    inside = [tick for tick in fine if low <= tick <= high]
+    return inside if len(inside) <= 7 else [float(power) for power in powers if low <= power <= high]
 
 
 def _short(value: float) -> str:

@@ -156,9 +156,10 @@ def _subtitle(report: Mapping[str, Any]) -> str:
 
 
 def _language_row(row: Mapping[str, Any]) -> dict[str, str]:
-    follows = short_rate(row["follows"])
-    if row["already_done"]:
-        follows += f"; {row['already_done']} more say nothing, the goal was met at the start"
+    follows, done = short_rate(row["follows"]), row["already_done"]
+    if done:
+        met = f"the goal was met at the start in {done}"
+        follows = f"says nothing, {met}" if not row["follows"]["n"] else f"{follows}; {met} more, not counted"
     return {
         "scene": spoken(row["scene"]),
         "told": spoken(row["told"]),

@@ -113,7 +113,8 @@ def _finding(arm: str, verdict: Verdict) -> dict[str, str]:
     good, bad = _MEANING.get(arm, (f"It differs from {arm}", f"It may be no different from {arm}"))
     if not verdict.first.n:
         return {"status": "untested", "text": "No episodes of this control were run."}
-    counts = f"{verdict.second.value:.0%} against {verdict.first.value:.0%} on the same {verdict.first.n} episodes"
+    rates = f"{100 * verdict.second.value:.0f} % against {100 * verdict.first.value:.0f} %"
+    counts = f"{rates} on the same {verdict.first.n} episodes"
     points = (
         f"{100 * verdict.difference:+.0f} points, {100 * verdict.interval[0]:+.0f} to {100 * verdict.interval[1]:+.0f}"
     )

@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluation_toy import CONTRACT, SENTENCES, ToyData, ToyEnv
+from evaluation_toy import CONTRACT, PROVENANCE, SENTENCES, ToyData, ToyEnv
 
 from embodia.core.errors import ComparisonError, ConfigError, DataError, UnknownNameError
 from embodia.core.specs import ActionPart, ActionSpec
 from embodia.core.types import Observation
+from embodia.data.dataset import Dataset
+from embodia.data.episode import EpisodeData
+from embodia.data.recorder import Recorder
 from embodia.evaluation.controls import GREY, BlankImage, BlindReplay, RandomPolicy, demonstrations
 from embodia.evaluation.plans import EvalConfig, known_partners, plans, require_new_seeds, sentence_map
 
@@ -114,6 +117,36 @@ def test_blind_replay_refuses_what_it_cannot_replay():
         BlindReplay([], TOLD, 5)
     with pytest.raises(DataError, match="time"):
         BlindReplay([ToyData()], TOLD, 5).act(replace(observe(), time_s=None), None, np.random.default_rng(0))
+
+
+def test_blind_replay_reads_a_recorded_data_set(tmp_path):
+    toy, env = ToyData(seeds=(3, 4)), ToyEnv()
+    recorder = Recorder(tmp_path / "set", contract=CONTRACT, provenance=PROVENANCE, cache_bytes=0)
+    for row in toy.episodes:
+        actions = toy.actions(row.index)
+        env.reset(row.task, row.seed)
+        seen = []
+        for action in actions:
+            seen.append(env.observe())
+            env.step(action)
+        recorder.record(
+            EpisodeData(
+                frames={"top": np.concatenate([item.images["top"][0] for item in seen])},
+                state=np.concatenate([item.state[0] for item in seen]),
+                actions=actions,
+                instruction=SENTENCES[row.task]["canonical"][0],
+                task=row.task,
+                seed=row.seed,
+                success=True,
+            )
+        )
+    data = Dataset.open(tmp_path / "set")
+    policy = BlindReplay([data], TOLD, 6)
+    chunk, ((_, episode),) = policy.act(observe(), None, np.random.default_rng(0))
+    expected = np.concatenate([toy.actions(episode), np.zeros((6, 2), np.float32)])[:6]
+    np.testing.assert_array_equal(chunk.actions[0], expected)
+    with pytest.raises(ComparisonError, match="the first is 3"):
+        require_new_seeds(EvalConfig(first_seed=0, episodes=5, control_episodes=0), [data])
 
 
 def test_failed_episodes_are_no_demonstrations():

@@ -168,6 +168,7 @@ def test_curves_hold_every_finite_loss():
     assert all(b[1] >= a[1] and b[0] > a[0] for a, b in itertools.pairwise(points))
     assert all(chart["left"] <= x <= chart["right"] and 0 <= y <= chart["height"] for x, y in points)
     assert chart["lines"][0]["last"] == "0.00501"
+    assert [tick["text"] for tick in chart["y_ticks"]] == ["0.01", "0.1", "1"]
 
 
 def test_curves_of_odd_runs():
