@@ -95,7 +95,7 @@ def test_loss_is_the_weighted_sum_of_terms():
     batch = invent_batch(model.contract, 3).map(torch.from_numpy)
     terms = model.loss_terms(batch, None)
     total, means = model.loss(batch, None)
-    assert float(total) == pytest.approx(terms["one"].mean().item() + 10 * terms["two"].mean().item(), rel=1e-6)
+    assert total.item() == pytest.approx(terms["one"].mean().item() + 10 * terms["two"].mean().item(), rel=1e-6)
     assert set(means) == {"one", "two"} and not means["one"].requires_grad
 
 
