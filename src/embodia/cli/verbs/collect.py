@@ -32,6 +32,8 @@ class Options:
     """Seed of the first attempt of each task."""
     noise: float = 0.0
     """Share of episodes whose actions are disturbed while the expert's own answer is recorded (DART)."""
+    pictures_every: int = 1
+    """Draw pictures at every so many-th control step only; training then uses those frames."""
     cameras: tuple[str, ...] = ()
     """Camera names; empty takes the family's default."""
     size: int = 128
@@ -65,7 +67,9 @@ def run(options: Options) -> int:
     config = CollectConfig(
         family=options.family,
         env=env,
-        episode=EpisodeConfig(limit=options.limit, noise=NoiseConfig(share=options.noise)),
+        episode=EpisodeConfig(
+            limit=options.limit, images_every=options.pictures_every, noise=NoiseConfig(share=options.noise)
+        ),
         episodes=options.episodes,
         first_seed=options.first_seed,
         workers=options.workers,

@@ -27,33 +27,29 @@ def run(options: Options) -> int:
     from embodia.cli.evaluating import evaluate_checkpoint, print_report
 
     recipe, out = demo(), options.out
-    data = [out / "data" / str(number) for number in range(len(recipe.collect))]
-    _collect(recipe, data)
-    _train(recipe, data, out / "train")
-    report = evaluate_checkpoint(out / "train", data, recipe.evaluate, out)
+    _collect(recipe, out / "data")
+    _train(recipe, out / "data", out / "train")
+    report = evaluate_checkpoint(out / "train", [out / "data"], recipe.evaluate, out)
     print_report(report, out)
     return 0
 
 
-def _collect(recipe: Any, data: list[Path]) -> None:
+def _collect(recipe: Any, data: Path) -> None:
     from embodia.cli.progress import ProgressBar
     from embodia.generate.collect import collect
 
-    for config, folder in zip(recipe.collect, data, strict=True):
-        with ProgressBar() as progress:
-            report = collect(config, folder, progress=progress)
-        print(f"{report.episodes} episodes in {folder}, {sum(report.failed.values())} failed attempts left out")
+    with ProgressBar() as progress:
+        report = collect(recipe.collect, data, progress=progress)
+    print(f"{report.episodes} episodes in {data}, {sum(report.failed.values())} failed attempts left out")
 
 
-def _train(recipe: Any, data: list[Path], out: Path) -> None:
+def _train(recipe: Any, data: Path, out: Path) -> None:
+    from embodia.cli.datasets import open_mixture
     from embodia.cli.progress import ProgressBar
-    from embodia.data.dataset import Dataset
-    from embodia.data.mixture import Mixture
     from embodia.policies import PolicySpec
     from embodia.training.loop import train
 
-    datasets = [Dataset.open(folder) for folder in data]
-    mixture = Mixture([(dataset, float(dataset.frames)) for dataset in datasets])
+    mixture = open_mixture([data])
     spec = PolicySpec(name=recipe.policy, size=recipe.size, contract=mixture.contract)
     with ProgressBar() as progress:
         result = train(

@@ -12,7 +12,6 @@ from typing import Annotated
 
 import tyro
 
-from embodia.core.errors import ConfigError
 from embodia.training.config import TrainConfig
 
 EXAMPLES = (
@@ -42,17 +41,12 @@ class Options:
 
 def run(options: Options) -> int:
     """Train, with a progress bar, and say where the checkpoint lies."""
+    from embodia.cli.datasets import open_mixture
     from embodia.cli.progress import ProgressBar
-    from embodia.data.dataset import Dataset
-    from embodia.data.mixture import Mixture
     from embodia.policies import PolicySpec
     from embodia.training.loop import train
 
-    datasets = [Dataset.open(folder) for folder in options.data]
-    ratios = options.ratios or tuple(float(dataset.frames) for dataset in datasets)
-    if len(ratios) != len(datasets):
-        raise ConfigError(f"{len(ratios)} ratios for {len(datasets)} data sets", leaf="ratios")
-    mixture = Mixture(list(zip(datasets, ratios, strict=True)))
+    mixture = open_mixture(options.data, options.ratios)
     spec = PolicySpec(name=options.policy, size=options.size, contract=mixture.contract)
     with ProgressBar() as progress:
         result = train(
