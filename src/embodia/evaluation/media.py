@@ -78,6 +78,7 @@ def save_clip(folder: str | Path, clip: Clip) -> dict[str, Any]:
         "instruction": item.instruction,
         "told": item.told,
         "success": item.success,
+        "followed": item.followed,
         "steps": item.steps,
         "frames": len(pictures),
         "cameras": list(clip.frames),

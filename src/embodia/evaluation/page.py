@@ -145,6 +145,7 @@ def _headline(report: Mapping[str, Any]) -> dict[str, Any]:
         "low": f"{100 * low:.0f}",
         "high": f"{100 * high:.0f}",
         "bar": bar("policy", report),
+        "where": " on seeds never trained on" if report["training_episodes"] else "",
         "text": report["text"] + (f"; {bound}" if bound else ""),
     }
 
@@ -152,7 +153,8 @@ def _headline(report: Mapping[str, Any]) -> dict[str, Any]:
 def _subtitle(report: Mapping[str, Any]) -> str:
     wording = {"held_out": "sentences it never read", "train": "sentences it was trained on"}
     words = wording.get(report["config"].get("sentences", ""), "the canonical sentences")
-    return f"{report['n']} episodes on unseen seeds, {words}; {_count(len(report['controls']), 'control')}"
+    seeds = "unseen" if report["training_episodes"] else "unchecked"
+    return f"{report['n']} episodes on {seeds} seeds, {words}; {_count(len(report['controls']), 'control')}"
 
 
 def _language_row(row: Mapping[str, Any]) -> dict[str, str]:
@@ -185,10 +187,13 @@ def _tasks(
 
 
 def _clip(clip: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:
-    outcome = "success" if clip["success"] else "failure"
+    good = clip["followed"] if clip["arm"] == OTHER_SENTENCE else clip["success"]
+    words = ("does as told", "does not") if clip["arm"] == OTHER_SENTENCE else ("success", "failure")
+    outcome = words[0] if good else words[1]
     arm = "" if clip["arm"] == "policy" else f"{LABELS.get(clip['arm'], clip['arm'])}, "
     return {
         "outcome": outcome,
+        "kind": "success" if good else "failure",
         "instruction": clip["instruction"],
         "caption": f"{arm}{clip['steps']} steps, seed {clip['seed']}",
         "alt": f"Filmstrip of seed {clip['seed']}, {outcome} after {clip['steps']} steps",
@@ -206,7 +211,9 @@ def _sources(clips: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, str]
 
 def _seeds(report: Mapping[str, Any]) -> str:
     first, last = report["seeds"]
-    return f"{first} to {last} in every task, checked against those of the training data"
+    known = report["training_episodes"]
+    checked = f"none of them in the {known} training episodes" if known else "not compared with any training data"
+    return f"{first} to {last} in every task, {checked}"
 
 
 def _protocol(config: Mapping[str, Any]) -> str:

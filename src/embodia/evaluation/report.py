@@ -49,7 +49,7 @@ def redraw(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     report = read_json(folder / REPORT)
-    for key in (*SHARED_KEYS, "findings", "language", "provenance", "config", "policy"):
+    for key in (*SHARED_KEYS, "findings", "language", "provenance", "config", "policy", "training_episodes"):
         if not isinstance(report, dict) or key not in report:
             raise CorruptFileError("is not a report: a key is missing", file=folder / REPORT, leaf=key)
     timing = read_json(folder / TIMING) if (folder / TIMING).exists() else None

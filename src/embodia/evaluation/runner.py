@@ -170,6 +170,7 @@ class _Run:
             },
             "config": config_facts(config, self.horizon),
             "seed": config.seed,
+            "training_episodes": sum(len(source.episodes) for source in self.subject.data),
             "seeds": [config.seeds[0], config.seeds[-1]],
             "notes": notes(summary, trained_known=self.subject.trained is not None, differences=differences),
         }

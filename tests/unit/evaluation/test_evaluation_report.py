@@ -94,6 +94,23 @@ def test_the_page_says_what_the_report_says(folder):
         assert clip["instruction"] in page
 
 
+def test_the_page_claims_unseen_seeds_only_when_they_were_checked(folder, tmp_path):
+    assert "never trained on" in (folder / "report.html").read_text()
+    shutil.copytree(folder, tmp_path / "copy")
+    report = json.loads((folder / "report.json").read_text())
+    (tmp_path / "copy/report.json").write_text(json.dumps({**report, "training_episodes": 0}))
+    page = redraw(tmp_path / "copy").read_text()
+    assert "never trained on" not in page and "not compared with any training data" in page
+
+
+def test_swapped_clips_say_whether_the_sentence_was_followed(folder):
+    report = json.loads((folder / "report.json").read_text())
+    swapped = [clip for clip in report["clips"] if clip["arm"] == "other_sentence"]
+    assert swapped and all(clip["told"] != clip["task"] for clip in swapped)
+    page = (folder / "report.html").read_text()
+    assert any(clip["followed"] for clip in swapped) == ("does as told" in page)
+
+
 def test_the_report_has_the_shared_keys(folder):
     report = json.loads((folder / "report.json").read_text())
     assert set(SHARED_KEYS) <= report.keys()
