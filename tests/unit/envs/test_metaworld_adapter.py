@@ -331,3 +331,15 @@ def test_colours_do_not_change_the_physics(neutral):
     for _ in range(30):
         first, second = (env.step(np.array([0.3, 0.2, -1.0, 1.0]))[0].state for env in (neutral, vivid))
     assert np.array_equal(first, second)
+
+
+def test_the_horizon_ends_an_episode_that_went_on_after_success():
+    env = envs.make("metaworld", EnvConfig(tasks=("reach",), horizon=70))
+    policy = expert("reach")
+    env.reset("reach", 3)
+    flags = []
+    for _ in range(70):
+        _, _, terminated, truncated, _ = env.step(np.clip(policy.get_action(env.expert_observation()), -1, 1))
+        flags.append((terminated, truncated))
+    env.close()
+    assert flags[-1] == (True, True) and not any(truncated for _, truncated in flags[:-1])

@@ -154,7 +154,7 @@ class LiberoEnv:
         success = stable and simulation.holds(self._goal)
         self._steps += 1
         terminated = success and self._config.success_ends
-        truncated = not terminated and (not stable or self._steps >= self.horizon)
+        truncated = not stable or self._steps >= self.horizon
         return self._sense(), float(success), terminated, truncated, {"success": success, "unstable": not stable}
 
     def observe(self) -> Observation:

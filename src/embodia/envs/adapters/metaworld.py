@@ -127,7 +127,7 @@ class MetaWorldEnv:
             success, reward = self.judge(self._task), 0.0
         self._steps += 1
         terminated = success and self._config.success_ends
-        truncated = not terminated and self._steps >= self.horizon
+        truncated = self._steps >= self.horizon
         return self._sense(), reward, terminated, truncated, {"success": success}
 
     def observe(self) -> Observation:
