@@ -6,6 +6,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 export HF_HUB_OFFLINE = 1
 export MUJOCO_GL ?= egl
 
+# one thread a test process: many small tensors, and two processes share the cores
+test test-long: export OMP_NUM_THREADS = 1
+
 .PHONY: help demo test test-long check setup opengl clean
 
 help:  ## show this list
