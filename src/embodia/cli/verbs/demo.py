@@ -50,7 +50,7 @@ def _train(recipe: Any, data: Path, out: Path) -> None:
     from embodia.training.loop import train
 
     mixture = open_mixture([data])
-    spec = PolicySpec(name=recipe.policy, size=recipe.size, contract=mixture.contract)
+    spec = PolicySpec(name=recipe.policy, size=recipe.size, contract=mixture.contract, config=recipe.config)
     with ProgressBar() as progress:
         result = train(
             recipe.train,
