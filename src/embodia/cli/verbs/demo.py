@@ -1,15 +1,22 @@
 """Collect, train, evaluate, report: ten minutes on two cores, from nothing to a policy that follows sentences.
 
 Each stage goes on where an earlier call was stopped. The recipe is `embodia_recipes.demo`; copy it to make your own.
+Without an accelerator, training runs one process a core: for small networks that is faster than threads.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-EXAMPLES = ("embodia demo", "embodia demo --out runs/again")
+from embodia.core.errors import TrainingError
+
+EXAMPLES = ("embodia demo", "embodia demo --out runs/again", "embodia demo --stage evaluate")
+MOST_PROCESSES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +25,8 @@ class Options:
 
     out: Path = Path("runs/demo")
     """Folder of data, run and report."""
+    stage: Literal["all", "collect", "train", "evaluate"] = "all"
+    """Only this stage."""
 
 
 def run(options: Options) -> int:
@@ -27,11 +36,28 @@ def run(options: Options) -> int:
     from embodia.cli.evaluating import evaluate_checkpoint, print_report
 
     recipe, out = demo(), options.out
-    _collect(recipe, out / "data")
-    _train(recipe, out / "data", out / "train")
-    report = evaluate_checkpoint(out / "train", [out / "data"], recipe.evaluate, out)
-    print_report(report, out)
+    if options.stage in ("all", "collect"):
+        _collect(recipe, out / "data")
+    if options.stage == "train":
+        _train(recipe, out / "data", out / "train")
+    if options.stage == "all":
+        _spread(out)
+    if options.stage in ("all", "evaluate"):
+        print_report(evaluate_checkpoint(out / "train", [out / "data"], recipe.evaluate, out), out)
     return 0
+
+
+def _spread(out: Path) -> None:
+    """The stage "train" in processes of its own, as many as pay off. Raises `TrainingError` when it fails."""
+    import torch
+
+    processes = 1 if torch.cuda.is_available() else min(MOST_PROCESSES, len(os.sched_getaffinity(0)))
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)] if processes > 1 else []
+    stage = ["-m", "embodia.cli", "demo", "--stage", "train", "--out", str(out)]
+    environment = {"OMP_NUM_THREADS": "1", **os.environ} if processes > 1 else dict(os.environ)
+    done = subprocess.run([sys.executable, *launcher, *stage], env=environment, check=False)
+    if done.returncode:
+        raise TrainingError(f"training ended with status {done.returncode}", cure="Its messages stand above.")
 
 
 def _collect(recipe: Any, data: Path) -> None:
@@ -59,4 +85,5 @@ def _train(recipe: Any, data: Path, out: Path) -> None:
             out,
             progress=lambda text, done, total: progress(f"train | {text}", done, total),
         )
-    print(f"{result.samples} samples in {result.seconds:.0f} s: {result.best}")
+    if os.environ.get("RANK", "0") == "0":
+        print(f"{result.samples} samples in {result.seconds:.0f} s: {result.best}")

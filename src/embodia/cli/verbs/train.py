@@ -6,6 +6,7 @@ processes (DDP; `--parallel fsdp` shards weights too).
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -57,5 +58,6 @@ def run(options: Options) -> int:
             progress=lambda text, done, total: progress(f"train | {text}", done, total),
         )
     loss = "" if result.best_loss is None else f", best validation loss {result.best_loss:.4f}"
-    print(f"{result.steps} steps, {result.samples} samples in {result.seconds:.0f} s{loss}: {result.best}")
+    if os.environ.get("RANK", "0") == "0":
+        print(f"{result.steps} steps, {result.samples} samples in {result.seconds:.0f} s{loss}: {result.best}")
     return 0
