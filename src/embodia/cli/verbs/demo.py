@@ -16,7 +16,8 @@ from typing import Any, Literal
 from embodia.core.errors import TrainingError
 
 EXAMPLES = ("embodia demo", "embodia demo --out runs/again", "embodia demo --stage evaluate")
-MOST_PROCESSES = 4
+PROCESSES = (4, 2, 1)
+"""Numbers of training processes to choose from: they divide the batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,8 @@ def _spread(out: Path) -> None:
     """The stage "train" in processes of its own, as many as pay off. Raises `TrainingError` when it fails."""
     import torch
 
-    processes = 1 if torch.cuda.is_available() else min(MOST_PROCESSES, len(os.sched_getaffinity(0)))
+    cores = os.cpu_count() or 1
+    processes = 1 if torch.cuda.is_available() else next(count for count in PROCESSES if count <= cores)
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)] if processes > 1 else []
     stage = ["-m", "embodia.cli", "demo", "--stage", "train", "--out", str(out)]
     environment = {"OMP_NUM_THREADS": "1", **os.environ} if processes > 1 else dict(os.environ)
