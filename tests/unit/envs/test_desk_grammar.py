@@ -1,4 +1,4 @@
-"""Desk's sentences: splits that do not mix, words that decide, held-out combinations that can be learnt from the rest."""
+"""Desk: sentences in splits that do not mix, words that decide, held-out combinations of words that are known."""
 
 import itertools
 
