@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,37 @@ import numpy.typing as npt
 from embodia.core.errors import ConfigError
 from embodia.core.protocols import Carry, Policy, Rng
 from embodia.core.seeds import derive_seed
+from embodia.core.specs import Contract
 from embodia.core.types import Observation, check_actions
+from embodia.envs.protocol import Split
 from embodia.envs.slot import Start, Took
-from embodia.envs.vector import VectorEnv
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is counted, how many are done, how many there are."""
+
+
+class Vector(Protocol):
+    """What a rollout asks of many environments: `VectorEnv`, or anything wrapped around one."""
+
+    slots: int
+    contract: Contract
+
+    @property
+    def instructions(self) -> Callable[[str, Split], tuple[str, ...]]:
+        """The sentences of a task."""
+        ...
+
+    def begin(self, starts: Mapping[int, Start]) -> dict[int, Took]:
+        """Reset these slots."""
+        ...
+
+    def run_chunks(self, chunks: Mapping[int, npt.NDArray[np.floating[Any]]]) -> dict[int, Took]:
+        """Run open loop in each of these slots."""
+        ...
+
+    def observation(self, slot: int, instruction: str = "") -> Observation:
+        """What a slot saw when it last stopped."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +121,7 @@ def torch_generator(seed: int) -> Rng:
 
 def rollout(
     policy: Policy,
-    vector: VectorEnv,
+    vector: Vector,
     plans: Sequence[EpisodePlan],
     *,
     execute: int = 0,
@@ -125,7 +150,7 @@ class _Run:
     def __init__(
         self,
         policy: Policy,
-        vector: VectorEnv,
+        vector: Vector,
         plans: list[EpisodePlan],
         execute: int,
         seed: int,
@@ -166,7 +191,7 @@ class _Run:
             return
         for slot, took in self.vector.begin(starts).items():
             plan = self.plans[waiting[slot]]
-            words = plan.instruction or self.vector.instructions(plan.swapped_to or plan.task)[0]
+            words = plan.instruction or self.vector.instructions(plan.swapped_to or plan.task, "canonical")[0]
             seen = self.vector.observation(slot, words)
             self.playing[slot] = _Playing(waiting[slot], plan, slot, words, seen, took, list(took.film))
         if not self.stateless:
