@@ -205,10 +205,12 @@ def test_verdict_sees_a_large_difference():
         es.verdict_paired([True], [])
 
 
-def test_unpaired_verdict_uses_fisher():
+def test_unpaired_verdict_uses_boschloo_and_fisher_where_that_takes_too_long():
     first, second = es.Rate(successes=5, n=30), es.Rate(successes=25, n=30)
     verdict = es.verdict_unpaired(first, second)
-    assert verdict.p_value == pytest.approx(stats.fisher_exact([[5, 25], [25, 5]])[1])
+    assert verdict.p_value == pytest.approx(stats.boschloo_exact([[5, 25], [25, 5]]).pvalue)
+    many = es.Rate(successes=250, n=500), es.Rate(successes=300, n=500)
+    assert es.unpaired_exact(*many) == pytest.approx(stats.fisher_exact([[250, 250], [300, 200]])[1])
     assert verdict.distinguishable and not verdict.paired
     assert not es.verdict_unpaired(first, es.Rate(successes=0, n=0)).distinguishable
 
