@@ -145,3 +145,27 @@ class ComparisonError(EmbodiaError):
     """Two results that may not be compared: other tasks, other seeds, other profile."""
 
     code = "E601"
+
+
+class WireError(EmbodiaError):
+    """Bytes from the network that are not a valid message: malformed, too large, or of a kind that is not allowed."""
+
+    code = "E701"
+
+
+class RemoteError(EmbodiaError):
+    """A policy server that cannot be reached, does not answer in time, breaks off, or reports an error."""
+
+    code = "E702"
+
+
+class AccessError(EmbodiaError):
+    """A refused token, or a server that would be open to strangers."""
+
+    code = "E703"
+
+
+class PolicyError(EmbodiaError):
+    """A served policy failed while it decided; the server's log says why, the client only learns that it failed."""
+
+    code = "E704"
