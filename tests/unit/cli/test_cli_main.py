@@ -151,3 +151,17 @@ def test_offline_check_sees_a_policy_that_calls_home(capsys, monkeypatch):
     monkeypatch.setattr(policies, "make", lambda spec: socket.create_connection(("127.0.0.1", 9)))
     assert entry.main(["policies", "--offline-check"]) == 1
     assert "network access" in capsys.readouterr().out
+
+
+def test_a_contract_is_read_from_its_own_json(tmp_path):
+    from embodia.cli.verbs.data import read_contract
+    from embodia.core.config import to_json
+    from embodia.core.errors import EmbodiaError
+    from embodia.envs import EnvConfig, make
+
+    contract, path = make("metaworld", EnvConfig()).contract, tmp_path / "arm.json"
+    path.write_text(json.dumps(to_json(contract)))
+    assert read_contract(path) == contract
+    path.write_text(json.dumps({**to_json(contract), "embodiment": 7}))
+    with pytest.raises(EmbodiaError, match=r"arm\.json"):
+        read_contract(path)

@@ -286,3 +286,11 @@ def test_a_card_survives_json():
     raw = json.loads(json.dumps(checkpoint.card_to_json(card)))
     assert checkpoint.card_from_json(raw, file="spec.json") == card
     assert checkpoint.card_from_json({**raw, "statistics": None}, file="x") == replace(card, statistics=None)
+
+
+def test_other_frozen_weights_than_trained_with_are_refused(folder):
+    named = {"package": "sentences", "version": "1.2", "sha256": "0" * 64}
+    edit(folder, lambda raw: raw.update(borrowed={"language": named}))
+    with pytest.raises(CheckpointError, match="trained with sentences==1.2") as caught:
+        load_policy(folder)
+    assert caught.value.leaf == "borrowed.language" and "pip install" in caught.value.cure

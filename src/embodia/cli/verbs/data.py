@@ -13,10 +13,13 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from embodia.core.specs import Contract
+
 EXAMPLES = (
     "embodia data info data/doors",
     "embodia data validate data/doors",
     "embodia data validate data/doors --json",
+    "embodia data validate data/foreign --contract arm.json",
 )
 
 
@@ -28,6 +31,8 @@ class Options:
     """info: what is in it. validate: what is wrong with it."""
     folder: Annotated[Path, tyro.conf.Positional]
     """Folder of the data set."""
+    contract: Path | None = None
+    """JSON of the contract, for a set that another program wrote: only its owner knows what the actions mean."""
     json: bool = False
     """Print one JSON document."""
 
@@ -69,11 +74,20 @@ def describe(folder: Path) -> dict[str, Any]:
     }
 
 
+def read_contract(path: Path) -> Contract:
+    """The contract in a JSON file, laid out as the "contract" of meta/embodia.json; errors name file and leaf."""
+    from embodia.core.config import from_json
+    from embodia.io.jsonio import read_json
+
+    return from_json(Contract, read_json(path), file=str(path))
+
+
 def _validate(options: Options) -> int:
     from embodia.cli.main import print_json
     from embodia.data.validate import validate
 
-    findings = validate(options.folder)
+    contract = None if options.contract is None else read_contract(options.contract)
+    findings = validate(options.folder, contract=contract)
     if options.json:
         print_json([asdict(finding) for finding in findings])
     else:

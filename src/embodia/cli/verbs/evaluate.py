@@ -35,7 +35,7 @@ class Options:
     controls: tuple[str, ...] = ("other_sentence", "blank_image", "blind_replay", "random_policy")
     """Controls to run; `--controls` alone runs none."""
     execute: int = 8
-    """Actions of a chunk carried out before the policy looks again; 0 carries out all."""
+    """Actions of a chunk carried out before the policy looks again; 0 is the policy's own habit."""
     horizon: int = 200
     """Control steps of an episode."""
     first_seed: int = 1_000_000

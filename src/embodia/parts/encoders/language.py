@@ -34,6 +34,7 @@ Embed = Callable[[str], Tensor]
 """A sentence to a (384,) float32 vector of length one on the CPU."""
 
 
+@lru_cache(maxsize=1)
 def describe_embedding() -> dict[str, str]:
     """Package, version and sha256 of the frozen weights, for checkpoints. Raises `MissingExtraError`."""
     weights = _model_folder() / "model.safetensors"
