@@ -31,13 +31,12 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
 
 def boschloo(first: Rate, second: Rate) -> float:
     """Two-sided p-value of Boschloo's exact test (1970) for independent arms; 1 when an arm is empty."""
-    return float(stats.boschloo_exact(_table(first, second)).pvalue) if first.n and second.n else 1.0
+    return 1.0 if _speechless(first, second) else min(1.0, float(stats.boschloo_exact(_table(first, second)).pvalue))
 
 
 def barnard(first: Rate, second: Rate) -> float:
     """Two-sided p-value of Barnard's exact test (1947) with the pooled score; 1 when an arm is empty."""
-    same = (first.successes + second.successes) in (0, first.n + second.n)
-    return 1.0 if same or not first.n or not second.n else float(stats.barnard_exact(_table(first, second)).pvalue)
+    return 1.0 if _speechless(first, second) else min(1.0, float(stats.barnard_exact(_table(first, second)).pvalue))
 
 
 def fisher(first: Rate, second: Rate) -> float:
@@ -96,3 +95,8 @@ def _paired(first: Sequence[float], second: Sequence[float]) -> Any:
 
 def _table(first: Rate, second: Rate) -> list[list[int]]:
     return [[rate.successes, rate.n - rate.successes] for rate in (first, second)]
+
+
+def _speechless(first: Rate, second: Rate) -> bool:
+    """Whether an arm is empty or all episodes of both ended alike: then nothing can differ."""
+    return not first.n or not second.n or first.successes + second.successes in (0, first.n + second.n)
