@@ -12,7 +12,10 @@ from typing import Any
 from embodia.cli.progress import ProgressBar
 from embodia.data.dataset import Dataset
 from embodia.evaluation.plans import EvalConfig
+from embodia.evaluation.results import control_per_task, write_result
 from embodia.evaluation.runner import Subject, evaluate
+from embodia.evaluation.subjects import has_expert
+from embodia.evaluation.suites import load, names
 from embodia.training.checkpoint import find, load_policy
 from embodia.training.metrics import read
 
@@ -30,10 +33,37 @@ def evaluate_checkpoint(checkpoint: Path, data: Sequence[Path], config: EvalConf
         data=tuple(Dataset.open(folder) for folder in data),
         facts={"name": spec.name, "size": spec.size, "checkpoint": place.name},
         metrics=read(place.parent.parent),
-        command=" ".join(["embodia", *map(shlex.quote, sys.argv[1:])]),
+        command=command_line(),
     )
     with ProgressBar() as progress:
         return evaluate(policy, config, out, subject=subject, progress=progress)
+
+
+def command_line() -> str:
+    """What was typed."""
+    return " ".join(["embodia", *map(shlex.quote, sys.argv[1:])])
+
+
+def write_suite_result(path: Path, report: dict[str, Any]) -> None:
+    """The shared keys of a report, with what its suite adds."""
+    further = {key: report[key] for key in ("suite", "score", "groups") if key in report}
+    write_result(path, report, subject=report["policy"], control_per_task=control_per_task(report), **further)
+
+
+def print_suites(*, as_json: bool) -> None:
+    """Every suite: family, tasks, episodes, whether an expert ships, and what its number means."""
+    from embodia.cli.main import print_json
+
+    found = [
+        {**suite.facts, "family": suite.family, "episodes": suite.episodes, "expert": has_expert(suite)}
+        for suite in map(load, names())
+    ]
+    if as_json:
+        print_json(found)
+        return
+    for entry in found:
+        expert = "expert and random" if entry["expert"] else "random"
+        print(f"{entry['name']:<28}{entry['episodes']:>4} a task   sanity: {expert:<20}{entry['protocol']}")
 
 
 def print_report(report: dict[str, Any], out: Path) -> None:

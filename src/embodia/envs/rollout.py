@@ -77,6 +77,7 @@ class EpisodeResult:
     judged    watched task (the own one and `swapped_to` included) -> whether its predicate held at any step
     judged_at_start   the same before the first step: where it is True, `judged` proves nothing
     seconds   simulated time, steps / rate
+    reward, best_reward   the sum over the steps, and the largest of one step
     film      uint8 (N H W 3), or None
     """
 
@@ -89,6 +90,7 @@ class EpisodeResult:
     judged: Mapping[str, bool]
     judged_at_start: Mapping[str, bool]
     film: npt.NDArray[np.uint8] | None = None
+    best_reward: float = 0.0
 
 
 @dataclass
@@ -255,6 +257,7 @@ class _Run:
             judged=dict(took.held),
             judged_at_start=dict(took.held_at_start),
             film=np.stack(episode.film) if episode.film else None,
+            best_reward=took.best_reward,
         )
 
 

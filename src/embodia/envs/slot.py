@@ -41,6 +41,7 @@ class Start:
 class Took:
     """What happened since the episode began, and what is sensed now.
 
+    `reward` is the sum over the steps and `best_reward` the largest of one step (0 before the first).
     `held` says for each watched task whether its predicate held at any step, `held_at_start` whether it did before the
     first; `film` has only the pictures since the last report (N H W 3).
     """
@@ -55,6 +56,7 @@ class Took:
     time_s: npt.NDArray[np.float64]
     instruction: str
     film: tuple[Images, ...] = ()
+    best_reward: float = 0.0
 
 
 def views_of(images: Mapping[str, Images], slot: int) -> dict[str, Images]:
@@ -69,6 +71,7 @@ class _Episode:
     done: bool = False
     success: bool = False
     reward: float = 0.0
+    best_reward: float = 0.0
     held: dict[str, bool] = field(default_factory=dict)
     held_at_start: dict[str, bool] = field(default_factory=dict)
     film: list[Images] = field(default_factory=list)
@@ -109,6 +112,7 @@ class Slot:
         episode, start = self._episode, self._episode.start
         sensed, reward, _, truncated, info = self._env.step(action)
         self._sensed = [*self._sensed[1:], sensed]
+        episode.best_reward = reward if not episode.steps else max(episode.best_reward, reward)
         episode.steps += 1
         episode.reward += reward
         now = {task: self._env.judge(task) for task in episode.held if task != start.task}
@@ -150,4 +154,5 @@ class Slot:
             time_s=np.concatenate(times) if times else np.zeros(self._history),
             instruction=last.instruction[0] if last.instruction else "",
             film=film,
+            best_reward=episode.best_reward,
         )

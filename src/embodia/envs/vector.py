@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,12 @@ import numpy.typing as npt
 from embodia.core.errors import ConfigError
 from embodia.core.types import Observation
 from embodia.envs import make
-from embodia.envs.protocol import EnvConfig
+from embodia.envs.protocol import Env, EnvConfig
 from embodia.envs.slot import Slot, Start, Took, views_of
 from embodia.envs.workers import DEFAULT_TIMEOUT_S, Handler, Pool, processors
+
+Wrap: TypeAlias = Callable[[Env], Env]
+"""Puts something round every environment; it travels to the workers, so it is importable by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,10 @@ class _Layout:
 
 
 class VectorEnv:
-    """`slots` environments of one family in `workers` processes (default: one a core, at most one a slot)."""
+    """`slots` environments of one family in `workers` processes (default: one a core, at most one a slot).
+
+    `wrap` is put round each of them.
+    """
 
     def __init__(
         self,
@@ -59,12 +65,13 @@ class VectorEnv:
         workers: int = 0,
         history: int = 1,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        wrap: Wrap | None = None,
     ) -> None:
         if min(slots, history) < 1:
             raise ConfigError(f"at least one slot and one step of history, got {slots} and {history}")
         self.family, self.config = family, config or EnvConfig()
         self.slots, self.history = slots, history
-        with_words = make(family, self.config)
+        with_words = _make(family, self.config, wrap)
         self.contract, self.provenance, self.tasks = with_words.contract, with_words.provenance, with_words.tasks
         self.instructions, self.scene_partners = with_words.instructions, with_words.scene_partners
         cameras = tuple((spec.name, spec.height, spec.width) for spec in self.contract.observation.cameras)
@@ -72,7 +79,7 @@ class VectorEnv:
         buffer = multiprocessing.get_context("spawn").RawArray(ctypes.c_uint8, max(1, sum(layout.sizes)))
         self._images = layout.arrays(buffer)
         count = min(workers or processors(), slots)
-        arguments = [(family, self.config, history, layout, buffer) for _ in range(count)]
+        arguments = [(family, self.config, wrap, history, layout, buffer) for _ in range(count)]
         self._pool = Pool(_build, arguments, name=f"{family} environment", timeout_s=timeout_s)
         self._states: dict[int, Took] = {}
 
@@ -128,7 +135,12 @@ class VectorEnv:
         return {slot: self._states[slot] for slot in sorted(commands)}
 
 
-def _build(family: str, config: EnvConfig, history: int, layout: _Layout, buffer: Any) -> Handler:
+def _make(family: str, config: EnvConfig, wrap: Wrap | None) -> Env:
+    env = make(family, config)
+    return wrap(env) if wrap else env
+
+
+def _build(family: str, config: EnvConfig, wrap: Wrap | None, history: int, layout: _Layout, buffer: Any) -> Handler:
     images = layout.arrays(buffer)
     slots: dict[int, Slot] = {}
 
@@ -136,7 +148,7 @@ def _build(family: str, config: EnvConfig, history: int, layout: _Layout, buffer
         replies = {}
         for index, command, payload in share:
             if index not in slots:
-                slots[index] = Slot(make(family, config), views_of(images, index), history)
+                slots[index] = Slot(_make(family, config, wrap), views_of(images, index), history)
             slot = slots[index]
             replies[index] = slot.begin(payload) if command == "begin" else slot.run(payload)
         return replies

@@ -32,6 +32,7 @@ class Episode:
     success   whether the predicate of `task` was met
     followed  whether the predicate of `told` was met; None when it cannot say anything, because it held at the start
     steps     control steps taken
+    best_reward   the largest reward of one step
     """
 
     arm: str
@@ -42,6 +43,7 @@ class Episode:
     success: bool
     followed: bool | None
     steps: int
+    best_reward: float = 0.0
 
     @property
     def key(self) -> Key:

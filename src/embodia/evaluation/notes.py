@@ -16,6 +16,10 @@ def notes(summary: Mapping[str, Any], *, trained_known: bool, differences: Seque
     found = []
     if not trained_known:
         found.append("It is not known on which pictures this policy was trained, so nothing could be compared.")
+    if summary.get("suite", {}).get("differs"):
+        found.append(
+            f"Departs from the published protocol of {summary['suite']['name']}: {summary['suite']['differs']}"
+        )
     if differences:
         found.append(f"Trained and evaluated on different pictures, on purpose: {'; '.join(differences)}.")
     found += [*_missing(summary), *_blind(summary), *_language(summary), *_size(summary)]

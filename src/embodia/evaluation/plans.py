@@ -7,7 +7,7 @@ change what is compared.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from embodia.envs.protocol import EnvConfig, Split, chosen
 from embodia.envs.rollout import EpisodePlan
 from embodia.evaluation.controls import CONTROLS, OTHER_SENTENCE, Episodes
 from embodia.evaluation.episodes import POLICY
+from embodia.evaluation.score import Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,9 @@ class EvalConfig:
     execute           actions of a chunk that are carried out before the policy looks again (0: all of it)
     slots, workers    episodes at once (part of the result), processes (not part of it; 0: one a core)
     controls          names of the controls, and control_episodes for each of them and each task
+    score             "success", or "best_reward" to report that too
+    suite             facts of the benchmark (name, source, protocol, differs) that the report repeats
+    groups            named parts of the tasks whose rates are reported apart
     clips             rollouts shown for each task and outcome, out of the first `filmed` episodes
     seed              root of the policy's own randomness
     """
@@ -48,6 +52,9 @@ class EvalConfig:
     clips: int = 1
     filmed: int = 10
     allow_other_profile: bool = False
+    score: Score = "success"
+    suite: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seed: int = 0
 
     def __post_init__(self) -> None:

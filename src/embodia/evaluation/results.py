@@ -43,6 +43,15 @@ def result_of(report: Mapping[str, Any], **further: Any) -> dict[str, Any]:
     return {**result, **further}
 
 
+def control_per_task(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Control -> task -> its rate: what `result_of` leaves out of the tasks of a report."""
+    found: dict[str, dict[str, Any]] = {name: {} for name in report["controls"]}
+    for task, entry in report["per_task"].items():
+        for name, rate in entry["controls"].items():
+            found[name][task] = _rate(rate)
+    return found
+
+
 def write_result(path: str | Path, report: Mapping[str, Any], **further: Any) -> None:
     """Write `result_of(report)` to a file such as results/act-metaworld.json. Errors as there, and `StorageError`."""
     write_json(path, result_of(report, **further))

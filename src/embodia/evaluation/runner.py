@@ -45,7 +45,8 @@ from embodia.evaluation.plans import (
     sentence_map,
 )
 from embodia.evaluation.report import write_report
-from embodia.evaluation.summary import summarise
+from embodia.evaluation.score import score_entry
+from embodia.evaluation.summary import group_rates, summarise
 
 FORMAT = 1
 FILM_HZ = 10.0
@@ -64,6 +65,7 @@ class Subject:
     facts      name, size, checkpoint: what a reader needs to find it again
     metrics    the lines of the training's metrics.jsonl, for the curves
     command    what a reader would type to repeat the evaluation
+    notes      further sentences for the end of the report
     """
 
     trained: Provenance | None = None
@@ -71,6 +73,7 @@ class Subject:
     facts: Mapping[str, Any] = field(default_factory=dict)
     metrics: Sequence[Mapping[str, Any]] = ()
     command: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -80,20 +83,22 @@ def evaluate(
     *,
     subject: Subject | None = None,
     vector: VectorEnv | None = None,
+    own: Mapping[str, VectorEnv] | None = None,
     progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> dict[str, Any]:
     """Play the policy and its controls, write the report into `out`, and return it.
 
-    `vector` replaces the environment that `config` would build and stays open. Raises `ContractError`, `ProfileError`
-    and `ComparisonError` before the first episode, and what environments, the policy and the disk raise.
+    `vector` replaces the environment that `config` would build and stays open; `own` gives single arms another one.
+    Raises `ContractError`, `ProfileError` and `ComparisonError` before the first episode, and what environments, the
+    policy and the disk raise.
     """
     subject = subject or Subject()
     if vector is None:
         history = int(getattr(policy, "history", 1))
         with VectorEnv(config.family, config.env, slots=config.slots, workers=config.workers, history=history) as made:
-            return evaluate(policy, config, out, subject=subject, vector=made, progress=progress, clock=clock)
-    run = _Run(policy, config, subject, vector, progress, clock or SystemClock())
+            return evaluate(policy, config, out, subject=subject, vector=made, own=own, progress=progress, clock=clock)
+    run = _Run(policy, config, subject, vector, own or {}, progress, clock or SystemClock())
     differences = run.check()
     for arm in (POLICY, *config.controls):
         run.play(arm)
@@ -109,10 +114,11 @@ class _Run:
         config: EvalConfig,
         subject: Subject,
         vector: VectorEnv,
+        own: Mapping[str, VectorEnv],
         progress: Progress | None,
         clock: Clock,
     ) -> None:
-        self.policy, self.config, self.subject, self.vector = policy, config, subject, vector
+        self.policy, self.config, self.subject, self.vector, self.own = policy, config, subject, vector, own
         self.progress, self.clock = progress, clock
         self.episodes: list[Episode] = []
         self.clips: list[Clip] = []
@@ -143,7 +149,7 @@ class _Run:
         start = self.clock.now_s()
         results = rollout(
             self._arm(arm),
-            self.vector,
+            self.own.get(arm, self.vector),
             planned,
             execute=0 if arm in (BLIND_REPLAY, RANDOM_POLICY) else self.config.execute,
             seed=derive_seed(self.config.seed, arm),
@@ -158,6 +164,12 @@ class _Run:
         """Everything for report.json but the clips."""
         config, seen = self.config, self.vector.provenance
         summary = summarise(self.episodes, rate_hz=self.vector.contract.action.rate_hz)
+        if config.score != "success":
+            summary["score"] = score_entry(self.episodes)
+        if config.groups:
+            summary["groups"] = group_rates(self.episodes, config.groups)
+        if config.suite:
+            summary["suite"] = dict(config.suite)
         return {
             "format": FORMAT,
             **summary,
@@ -172,7 +184,10 @@ class _Run:
             "seed": config.seed,
             "training_episodes": sum(len(source.episodes) for source in self.subject.data),
             "seeds": [config.seeds[0], config.seeds[-1]],
-            "notes": notes(summary, trained_known=self.subject.trained is not None, differences=differences),
+            "notes": [
+                *self.subject.notes,
+                *notes(summary, trained_known=self.subject.trained is not None, differences=differences),
+            ],
         }
 
     def timing(self) -> dict[str, Any]:
@@ -233,6 +248,7 @@ def _episode(arm: str, result: EpisodeResult) -> Episode:
         success=result.success,
         followed=None if result.judged_at_start[told] else result.judged[told],
         steps=result.steps,
+        best_reward=result.best_reward,
     )
 
 

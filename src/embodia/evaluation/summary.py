@@ -39,6 +39,13 @@ def rate_entry(rate: Rate) -> dict[str, Any]:
     return {"success_rate": rate.value, "n": rate.n, "interval": [low, high], "text": rate.text}
 
 
+def group_rates(episodes: Sequence[Episode], groups: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
+    """The policy's rate over each named part of the tasks; a part of which nothing was played is left out."""
+    mine = of_arm(episodes, POLICY)
+    parts = {name: [item for item in mine if item.task in part] for name, part in groups.items()}
+    return {name: rate_entry(_rate(part)) for name, part in parts.items() if part}
+
+
 def control_margins(episodes: Sequence[Episode]) -> dict[str, Verdict]:
     """Policy minus control on the episodes both ran, corrected over the controls."""
     mine, names = of_arm(episodes, POLICY), arms(episodes)

@@ -1,18 +1,28 @@
 """Success with n and interval, beside the controls, on unseen seeds and sentences; writes report.html and report.json.
 
-The environment is set up as the data set was collected (tasks, cameras, profile); the policy's contract, its pictures
-and the seeds are checked before the first episode.
+The environment is set up as the data set was collected (tasks, cameras, profile), or as a published suite prescribes
+(`--suite`; `--suite list` names them); the policy's contract, its pictures and the seeds are checked before the first
+episode. `--policy expert random` judges a suite's scripted expert beside random actions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from embodia.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from embodia.evaluation.plans import EvalConfig
 
 EXAMPLES = (
     "embodia evaluate --checkpoint runs/doors --data data/doors --episodes 20 --out runs/doors/evaluation",
     "embodia evaluate --checkpoint runs/doors --data data/doors --tasks door-lock --execute 4 --out runs/lock",
     "embodia evaluate --checkpoint runs/doors --data data/doors --controls --out runs/quick",
+    "embodia evaluate --suite list",
+    "embodia evaluate --suite metaworld/mt10 --checkpoint runs/mt10 --data data/mt10 --out runs/mt10/evaluation",
+    "embodia evaluate --suite metaworld/mt10 --policy expert random --episodes 10 --out runs/sanity",
 )
 
 
@@ -20,26 +30,32 @@ EXAMPLES = (
 class Options:
     """Flags of `embodia evaluate`."""
 
-    checkpoint: Path
+    checkpoint: Path | None = None
     """A checkpoint, or the folder of a run (its best one is taken)."""
-    data: Path
+    data: Path | None = None
     """The data set it was trained on: names the environment, checks the seeds, gives the blind replay."""
-    out: Path
+    out: Path | None = None
     """Folder of the report."""
+    suite: str = ""
+    """A published benchmark with its own protocol; "list" names all."""
+    policy: tuple[Literal["expert", "random"], ...] = ()
+    """Judge the suite's expert, random actions, or both, instead of a checkpoint."""
+    result: Path | None = None
+    """Also write the shared keys of the report to this file."""
     tasks: tuple[str, ...] = ()
-    """Tasks; empty takes those of the data set."""
-    episodes: int = 20
-    """Episodes of each task."""
+    """Tasks; empty takes those of the suite or the data set."""
+    episodes: int = 0
+    """Episodes of each task; 0 is the suite's own number, or 20."""
     control_episodes: int = 10
     """Episodes of each task and control."""
     controls: tuple[str, ...] = ("other_sentence", "blank_image", "blind_replay", "random_policy")
     """Controls to run; `--controls` alone runs none."""
     execute: int = 8
     """Actions of a chunk carried out before the policy looks again; 0 is the policy's own habit."""
-    horizon: int = 200
-    """Control steps of an episode."""
-    first_seed: int = 1_000_000
-    """Seed of the first episode of each task."""
+    horizon: int = 0
+    """Control steps of an episode; 0 is the suite's own number, or 200."""
+    first_seed: int = -1
+    """Seed of the first episode of each task; -1 is the suite's own, or 1000000."""
     profile: str = ""
     """Visual profile, when it shall differ from the data set's."""
     allow_other_profile: bool = False
@@ -56,35 +72,91 @@ class Options:
 
 def run(options: Options) -> int:
     """Evaluate, with a progress bar, and print the verdict."""
-    from embodia.cli.evaluating import evaluate_checkpoint, print_report
+    from embodia.cli.evaluating import print_report, print_suites, write_suite_result
     from embodia.cli.main import print_json
-    from embodia.evaluation.plans import EvalConfig
-    from embodia.generate.collect import read_settings
 
-    collected = read_settings(options.data)
-    env = replace(
-        collected.env,
-        profile=options.profile or collected.env.profile,
-        horizon=options.horizon,
-        tasks=options.tasks or tuple(task for task in collected.env.tasks if "@" not in task),
-    )
-    config = EvalConfig(
-        family=collected.family,
-        env=env,
-        tasks=env.tasks,
-        episodes=options.episodes,
-        control_episodes=min(options.control_episodes, options.episodes),
-        controls=options.controls,
-        execute=options.execute,
-        first_seed=options.first_seed,
-        slots=options.slots,
-        workers=options.workers,
-        allow_other_profile=options.allow_other_profile,
-        seed=options.seed,
-    )
-    report = evaluate_checkpoint(options.checkpoint, [options.data], config, options.out)
+    if options.suite == "list":
+        print_suites(as_json=options.json)
+        return 0
+    if options.out is None:
+        raise ConfigError("a folder for the report is needed", leaf="out", cure="Add --out FOLDER.")
+    report = _sanity(options, options.out) if options.policy else _checkpoint(options, options.out)
+    if options.result is not None:
+        write_suite_result(options.result, report)
     if options.json:
         print_json(report)
     else:
         print_report(report, options.out)
     return 0
+
+
+def _sanity(options: Options, out: Path) -> dict[str, Any]:
+    from embodia.cli.evaluating import command_line
+    from embodia.cli.progress import ProgressBar
+    from embodia.evaluation.subjects import sanity
+    from embodia.evaluation.suites import load
+
+    if options.checkpoint is not None or not options.suite:
+        raise ConfigError("--policy judges a suite without a checkpoint", leaf="policy", cure="Add --suite NAME.")
+    with ProgressBar() as progress:
+        return sanity(
+            load(options.suite),
+            out,
+            subjects=options.policy,
+            episodes=options.episodes,
+            tasks=options.tasks,
+            slots=options.slots,
+            workers=options.workers,
+            command=command_line(),
+            progress=progress,
+        )
+
+
+def _checkpoint(options: Options, out: Path) -> dict[str, Any]:
+    from embodia.cli.evaluating import evaluate_checkpoint
+
+    if options.checkpoint is None:
+        raise ConfigError("a checkpoint is needed", leaf="checkpoint", cure="Add --checkpoint RUN, or --policy expert.")
+    if options.data is None and not options.suite:
+        raise ConfigError("the training data or a suite is needed", leaf="data", cure="Add --data FOLDER.")
+    data = [] if options.data is None else [options.data]
+    return evaluate_checkpoint(options.checkpoint, data, _config(options), out)
+
+
+def _config(options: Options) -> EvalConfig:
+    from embodia.evaluation.suites import load
+
+    config = load(options.suite).config() if options.suite else _as_collected(options)
+    env = replace(
+        config.env,
+        profile=options.profile or config.env.profile,
+        horizon=options.horizon or config.env.horizon,
+        tasks=options.tasks or config.env.tasks,
+    )
+    episodes = options.episodes or config.episodes
+    controls = tuple(name for name in options.controls if options.data is not None or name != "blind_replay")
+    return replace(
+        config,
+        env=env,
+        tasks=() if options.suite else env.tasks,
+        episodes=episodes,
+        control_episodes=min(options.control_episodes, episodes),
+        controls=controls,
+        execute=options.execute,
+        first_seed=options.first_seed if options.first_seed >= 0 else config.first_seed,
+        slots=options.slots,
+        workers=options.workers,
+        allow_other_profile=options.allow_other_profile,
+        seed=options.seed,
+    )
+
+
+def _as_collected(options: Options) -> EvalConfig:
+    from embodia.evaluation.plans import EvalConfig
+    from embodia.generate.collect import read_settings
+
+    assert options.data is not None
+    collected = read_settings(options.data)
+    tasks = tuple(task for task in collected.env.tasks if "@" not in task)
+    env = replace(collected.env, horizon=200, tasks=tasks)
+    return EvalConfig(family=collected.family, env=env, control_episodes=0)

@@ -1,0 +1,149 @@
+"""Sanity subjects of a suite: its scripted expert and random actions, judged like any policy.
+
+A suite whose expert fails or whose random actions succeed measures something else than it says, so both rows belong
+beside every number. Neither looks, therefore no picture is drawn. The one thing to watch: the expert acts inside the
+environment, where the places of objects are known; the policy that stands in for it is silent and its actions count
+for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from embodia.core.errors import ConfigError
+from embodia.core.protocols import Carry, Policy, Rng
+from embodia.core.specs import Contract
+from embodia.core.types import ActionChunk, Array, Observation
+from embodia.envs.protocol import Env, Split, StepResult
+from embodia.envs.vector import VectorEnv
+from embodia.evaluation.controls import RANDOM_POLICY, RandomPolicy
+from embodia.evaluation.episodes import POLICY
+from embodia.evaluation.plans import EvalConfig
+from embodia.evaluation.runner import BLIND_CHUNK, Progress, evaluate
+from embodia.evaluation.runner import Subject as Described
+from embodia.evaluation.suites import Suite
+from embodia.generate.experts import FOLDER as EXPERTS
+from embodia.generate.experts import Expert
+from embodia.generate.experts import make as make_expert
+
+SanitySubject: TypeAlias = Literal["expert", "random"]
+SUBJECTS: tuple[SanitySubject, ...] = ("expert", "random")
+NO_EXPERT = (
+    "No scripted expert ships for this benchmark: only random actions were played, nothing shows that it can be done."
+)
+
+
+class Blindfolded:
+    """An environment without pictures; with `experts` its own expert acts and the actions given are ignored."""
+
+    def __init__(self, env: Env, experts: Callable[[str], Expert] | None = None) -> None:
+        self._env, self._experts = env, experts
+        sight = replace(env.contract.observation, cameras=())
+        self.contract = replace(env.contract, observation=sight)
+        self.provenance, self.tasks = env.provenance, env.tasks
+        self._expert: Expert | None = None
+        self._sensed = Observation()
+
+    def reset(self, task: str, seed: int) -> Observation:
+        """Start an episode, with an expert of its own."""
+        self._sensed = self._env.reset(task, seed)
+        if self._experts is not None:
+            self._expert = self._experts(task)
+            self._expert.begin()
+        return self._sensed
+
+    def step(self, action: Array) -> StepResult:
+        """What `action`, or the expert instead, does."""
+        result = self._env.step(action if self._expert is None else self._expert.act(self._env))
+        self._sensed = result[0]
+        return result
+
+    def observe(self) -> Observation:
+        """The last observation again: nothing is drawn."""
+        return self._sensed
+
+    def instructions(self, task: str, split: Split = "canonical") -> tuple[str, ...]:
+        """The sentences of a task."""
+        return self._env.instructions(task, split)
+
+    def judge(self, task: str) -> bool:
+        """Whether the predicate of `task` holds now."""
+        return self._env.judge(task)
+
+    def scene_partners(self, task: str) -> tuple[str, ...]:
+        """Other tasks of the scene."""
+        return self._env.scene_partners(task)
+
+    def close(self) -> None:
+        """Close the environment inside."""
+        self._env.close()
+
+
+class Silent:
+    """Zeros, a chunk at a time: stands in for an expert that acts inside the environment."""
+
+    def __init__(self, contract: Contract, chunk: int) -> None:
+        self.contract = replace(contract, action=replace(contract.action, chunk=chunk))
+
+    def act(self, observation: Observation, carry: Carry, rng: Rng) -> tuple[ActionChunk, Carry]:
+        """A chunk (B H A) of zeros."""
+        spec = self.contract.action
+        actions = np.zeros((observation.batch_size, spec.chunk, spec.dim), np.float32)
+        return ActionChunk(actions=actions, valid=np.ones(actions.shape[:2], dtype=bool), spec=spec), None
+
+
+def has_expert(suite: Suite) -> bool:
+    """Whether a scripted expert of the suite's environment ships."""
+    return suite.family in EXPERTS.names()
+
+
+def sanity(
+    suite: Suite,
+    out: str | Path,
+    *,
+    subjects: Sequence[SanitySubject] = SUBJECTS,
+    episodes: int = 0,
+    tasks: tuple[str, ...] = (),
+    slots: int = 8,
+    workers: int = 0,
+    command: str = "",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Judge the expert with random actions as its control, or one of them alone; write the report and return it.
+
+    `episodes` 0 is the suite's own number for each task. Raises `ConfigError` for an expert that does not exist, what
+    `evaluate` raises, and what the expert raises for a task that it does not know.
+    """
+    if "expert" in subjects and not has_expert(suite):
+        raise ConfigError(f"no expert ships for {suite.family}", leaf="policy", cure="Use --policy random.")
+    controls = (RANDOM_POLICY,) if tuple(subjects) == SUBJECTS else ()
+    config = suite.config(
+        episodes=episodes, control_episodes=10**9, tasks=tasks, controls=controls, slots=slots, workers=workers
+    )
+    config = replace(config, filmed=0, clips=0)
+    with ExitStack() as stack:
+        free = stack.enter_context(_vector(config, Blindfolded))
+        described = Described(
+            trained=free.provenance,
+            facts={"name": subjects[0], "suite": suite.name},
+            command=command,
+            notes=() if has_expert(suite) else (NO_EXPERT,),
+        )
+        own: Mapping[str, VectorEnv] = {}
+        policy: Policy = RandomPolicy(free.contract, config.env.horizon or BLIND_CHUNK)
+        if subjects[0] == "expert":
+            policy = Silent(free.contract, config.env.horizon or BLIND_CHUNK)
+            experts = partial(make_expert, config.family)
+            own = {POLICY: stack.enter_context(_vector(config, partial(Blindfolded, experts=experts)))}
+        return evaluate(policy, config, out, subject=described, vector=free, own=own, progress=progress)
+
+
+def _vector(config: EvalConfig, wrap: Callable[[Env], Env]) -> VectorEnv:
+    return VectorEnv(config.family, config.env, slots=config.slots, workers=config.workers, wrap=wrap)
