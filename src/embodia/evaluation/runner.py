@@ -146,14 +146,16 @@ class _Run:
         """Run one arm and keep its episodes and clips."""
         film_every = self._film_every() if arm in (POLICY, OTHER_SENTENCE) else 0
         planned = plans(self.config, self.vector, arm, film_every=film_every)
+        player = self._arm(arm)
+        plain = isinstance(player, BlindReplay | RandomPolicy)
         start = self.clock.now_s()
         results = rollout(
-            self._arm(arm),
+            player,
             self.own.get(arm, self.vector),
             planned,
-            execute=0 if arm in (BLIND_REPLAY, RANDOM_POLICY) else self.config.execute,
+            execute=0 if plain else self.config.execute,
             seed=derive_seed(self.config.seed, arm),
-            make_rng=_numpy_generator if arm in (BLIND_REPLAY, RANDOM_POLICY) else torch_generator,
+            make_rng=_numpy_generator if plain else torch_generator,
             progress=self._progress(arm),
         )
         self.wall_s[arm] = self.clock.now_s() - start
