@@ -27,7 +27,12 @@ def test_groups_are_parts_of_the_tasks():
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("metaworld/mt11", "metaworld/mt1"), ("metawrld", "metaworld"), ("metaworld", "metaworld/"), ("../x/y", "unknown suite")],
+    [
+        ("metaworld/mt11", "metaworld/mt1"),
+        ("metawrld", "metaworld"),
+        ("metaworld", "metaworld/"),
+        ("../x/y", "unknown suite"),
+    ],
 )
 def test_a_wrong_name_is_answered_with_a_near_one(name, near):
     with pytest.raises(UnknownNameError, match=near):
