@@ -1,0 +1,1 @@
+"""What runs beside a robot: installs and starts without torch."""
