@@ -7,8 +7,7 @@ read, so each is also shown in the other's scene.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from embodia.envs import EnvConfig
 from embodia.evaluation.plans import EvalConfig
@@ -17,24 +16,13 @@ from embodia.generate.demonstrate import EpisodeConfig
 from embodia.generate.disturb import NoiseConfig
 from embodia.policies import act
 from embodia.training.config import TrainConfig
+from embodia_recipes import Recipe
 
 TASKS = ("reach", "push", "door-lock", "door-unlock", "window-open", "window-close")
 CROSSED = ("push@reach", "reach@push")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Everything that a run from nothing to a report needs."""
-
-    collect: CollectConfig
-    policy: str
-    size: str
-    config: Any
-    train: TrainConfig
-    evaluate: EvalConfig
-
-
-def demo() -> Recipe:
+def recipe() -> Recipe:
     """Ten minutes on two cores: about 120 s of collecting, 370 s of training, 70 s of judging."""
     seen = EnvConfig(cameras=("right", "left"), height=96, width=96, options={"marks": "vivid"})
     return Recipe(

@@ -1,4 +1,4 @@
-"""Data sets for training, opened alike by `train` and `demo`."""
+"""Data sets for training, opened alike by `train` and `run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a checkpoint on disk to a report, shared by `evaluate` and `demo`."""
+"""From a checkpoint on disk to a report, shared by `evaluate` and `run`."""
 
 from __future__ import annotations
 

@@ -165,3 +165,26 @@ def test_a_contract_is_read_from_its_own_json(tmp_path):
     path.write_text(json.dumps({**to_json(contract), "embodiment": 7}))
     with pytest.raises(EmbodiaError, match=r"arm\.json"):
         read_contract(path)
+
+
+def test_a_cure_in_brackets_is_printed_whole(monkeypatch, capsys):
+    from embodia.cli.verbs import check
+
+    monkeypatch.setenv("COLUMNS", "200")
+    check._table([check.Fact(name="libero", value="not installed", cure="pip install -e '.[libero]'", needed=False)])
+    assert "pip install -e '.[libero]'" in capsys.readouterr().out
+
+
+def test_recipes_are_listed_and_built(capsys):
+    from embodia.cli.recipes import FOLDER
+
+    assert entry.main(["run"]) == 0
+    shown = capsys.readouterr().out
+    for name in FOLDER.names():
+        recipe = FOLDER.load(name).recipe()
+        assert name in shown and set(recipe.evaluate.tasks) <= set(recipe.collect.env.tasks)
+
+
+def test_an_unknown_recipe_is_answered_with_the_nearest(capsys):
+    assert entry.main(["run", "metaworld_mt5"]) != 0
+    assert "metaworld_mt50" in capsys.readouterr().err

@@ -110,10 +110,11 @@ def packages() -> list[Fact]:
 
 def _table(facts: list[Fact]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, show_header=False)
     for fact in facts:
         mark = "[green]ok[/]" if not fact.cure else "[red]missing[/]" if fact.needed else "[yellow]optional[/]"
-        table.add_row(mark, fact.name, fact.value, fact.cure)
+        table.add_row(mark, fact.name, fact.value, escape(fact.cure))
     Console().print(table)

@@ -1,23 +1,16 @@
 """Collect, train, evaluate, report: ten minutes on two cores, from nothing to a policy that follows sentences.
 
 Each stage goes on where an earlier call was stopped. The recipe is `embodia_recipes.demo`; copy it to make your own.
-Without an accelerator, training runs one process a core: for small networks that is faster than threads.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-from embodia.core.errors import TrainingError
+from embodia.cli.recipes import Stage, run_recipe
 
 EXAMPLES = ("embodia demo", "embodia demo --out runs/again", "embodia demo --stage evaluate")
-PROCESSES = (4, 2, 1)
-"""Numbers of training processes to choose from: they divide the batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,66 +19,11 @@ class Options:
 
     out: Path = Path("runs/demo")
     """Folder of data, run and report."""
-    stage: Literal["all", "collect", "train", "evaluate"] = "all"
+    stage: Stage = "all"
     """Only this stage."""
 
 
 def run(options: Options) -> int:
     """Run the stages and print the verdict and where the report lies."""
-    from embodia_recipes.demo import demo
-
-    from embodia.cli.evaluating import evaluate_checkpoint, print_report
-
-    recipe, out = demo(), options.out
-    if options.stage in ("all", "collect"):
-        _collect(recipe, out / "data")
-    if options.stage == "train":
-        _train(recipe, out / "data", out / "train")
-    if options.stage == "all":
-        _spread(out)
-    if options.stage in ("all", "evaluate"):
-        print_report(evaluate_checkpoint(out / "train", [out / "data"], recipe.evaluate, out), out)
+    run_recipe("demo", options.out, options.stage)
     return 0
-
-
-def _spread(out: Path) -> None:
-    """The stage "train" in processes of its own, as many as pay off. Raises `TrainingError` when it fails."""
-    import torch
-
-    cores = os.cpu_count() or 1
-    processes = 1 if torch.cuda.is_available() else next(count for count in PROCESSES if count <= cores)
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)] if processes > 1 else []
-    stage = ["-m", "embodia.cli", "demo", "--stage", "train", "--out", str(out)]
-    environment = {"OMP_NUM_THREADS": "1", **os.environ} if processes > 1 else dict(os.environ)
-    done = subprocess.run([sys.executable, *launcher, *stage], env=environment, check=False)
-    if done.returncode:
-        raise TrainingError(f"training ended with status {done.returncode}", cure="Its messages stand above.")
-
-
-def _collect(recipe: Any, data: Path) -> None:
-    from embodia.cli.progress import ProgressBar
-    from embodia.generate.collect import collect
-
-    with ProgressBar() as progress:
-        report = collect(recipe.collect, data, progress=progress)
-    print(f"{report.episodes} episodes in {data}, {sum(report.failed.values())} failed attempts left out")
-
-
-def _train(recipe: Any, data: Path, out: Path) -> None:
-    from embodia.cli.datasets import open_mixture
-    from embodia.cli.progress import ProgressBar
-    from embodia.policies import PolicySpec
-    from embodia.training.loop import train
-
-    mixture = open_mixture([data])
-    spec = PolicySpec(name=recipe.policy, size=recipe.size, contract=mixture.contract, config=recipe.config)
-    with ProgressBar() as progress:
-        result = train(
-            recipe.train,
-            spec,
-            mixture,
-            out,
-            progress=lambda text, done, total: progress(f"train | {text}", done, total),
-        )
-    if os.environ.get("RANK", "0") == "0":
-        print(f"{result.samples} samples in {result.seconds:.0f} s: {result.best}")
