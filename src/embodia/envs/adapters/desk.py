@@ -1,0 +1,168 @@
+"""Desk behind the `Env` protocol: tasks with sentences for one body, one control, the senses that are asked for.
+
+Options: `body` (arm7, arm6, bimanual, mobile, hand), `control` (ee, joint), `senses` (names joined by commas). The
+state is proprioception only. The one thing to watch: predicates of partners start to watch at `reset`, and are asked
+only when `judge` is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from embodia.core.errors import ConfigError, EnvironmentFailure, MissingExtraError
+from embodia.core.names import unknown
+from embodia.core.provenance import Provenance
+from embodia.core.seeds import generator
+from embodia.core.specs import Contract, ObservationSpec
+from embodia.core.types import Array, Observation, check_actions
+from embodia.envs.profiles import profile
+from embodia.envs.protocol import CameraView, EnvConfig, Split, StepResult, chosen, resolve_views
+from embodia.envs.versions import installed
+
+if TYPE_CHECKING:
+    from embodia.envs.desk.tasks import Memory
+    from embodia.envs.desk.world import World
+
+HORIZON_S = 12.0
+DEFAULT_CAMERAS = ("front",)
+SUCCESS_RULE = "the predicate of the task, true at any step of the episode"
+_OPTIONS = ("body", "control", "senses")
+
+
+def build(config: EnvConfig) -> DeskEnv:
+    """A Desk environment. Raises `MissingExtraError` without MuJoCo."""
+    try:
+        import mujoco  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"Desk needs the package {error.name!r}", cure='Install it with: pip install "embodia[desk]"'
+        ) from error
+    return DeskEnv(config)
+
+
+class DeskEnv:
+    """The desk for one body; `world` is the scene of the present episode, for experts and tests."""
+
+    def __init__(self, config: EnvConfig) -> None:
+        from embodia.envs.desk import bodies, build, control, senses, tasks
+
+        options = _options(config)
+        self._config, self._tasks = config, tasks
+        self._body = bodies.body(options.get("body", "arm7"))
+        self._control: control.Control = "joint" if options.get("control", "ee") == "joint" else "ee"
+        self.tasks = chosen("task", config.tasks, tasks.names(body=self._body.name))
+        self._views = resolve_views(config, senses.views(self._body), DEFAULT_CAMERAS)
+        self._profile = profile(config.profile)
+        self._models = build.Models()
+        self._senses = senses.Senses(self._body, self._views, self._profile, options.get("senses", "rgb"))
+        self.horizon = config.horizon or round(HORIZON_S * self._body.rate_hz)
+        self.contract = Contract(
+            observation=ObservationSpec(
+                cameras=tuple(view.spec(self._profile.name) for view in self._views),
+                state=senses.state_parts(self._body),
+                rate_hz=self._body.rate_hz,
+            ),
+            action=control.action_spec(self._body, self._control),
+            embodiment=f"desk-{self._body.name}",
+        )
+        self.provenance = Provenance(
+            environment="desk",
+            profile=self._profile.name,
+            cameras=tuple(view.describe() for view in self._views),
+            versions=installed("mujoco"),
+            success_rule=SUCCESS_RULE,
+        )
+        self._world: World | None = None
+        self._task, self._steps = "", 0
+        self._memories: dict[str, Memory] = {}
+
+    @property
+    def world(self) -> World:
+        """The scene of this episode. Raises `EnvironmentFailure` before the first `reset`."""
+        if self._world is None:
+            raise EnvironmentFailure("reset comes before step, observe and judge")
+        return self._world
+
+    @property
+    def task(self) -> str:
+        """The task of this episode."""
+        return self._task
+
+    def reset(self, task: str, seed: int) -> Observation:
+        """Start an episode of `task`: a scene drawn from (task, seed). Raises `UnknownNameError`."""
+        self._parse(task)
+        return self.start(task, self._tasks.get(task).scene(generator(seed, "desk", task)))
+
+    def start(self, task: str, scene: Any) -> Observation:
+        """Start an episode of `task` in a given `Scene`, for knobs and tests."""
+        from embodia.envs.desk.world import World
+
+        if scene.body != self._body.name:
+            raise ConfigError(f"a scene for {scene.body}, the environment has {self._body.name}", leaf="body")
+        self._world = World(scene, control=self._control, models=self._models)
+        self._world.settle()
+        self._task, self._steps = task, 0
+        watched = (task, *self._tasks.get(task).partners)
+        self._memories = {name: self._tasks.get(name).begin(self._world) for name in watched}
+        return self._sense()
+
+    def step(self, action: Array) -> StepResult:
+        """One control period under `action` (A,), cut to [-1, 1]. Raises `NotFiniteError`, `ShapeError`."""
+        check_actions(action, self.contract.action, where=f"desk {self._task}")
+        self.world.apply(np.asarray(action, np.float64))
+        self._steps += 1
+        success = self.judge(self._task)
+        terminated = success and self._config.success_ends
+        return self._sense(), float(success), terminated, self._steps >= self.horizon, {"success": success}
+
+    def observe(self) -> Observation:
+        """State and the senses asked for now, (1 1 ...)."""
+        return replace(self._sense(), **self._senses.see(self.world))
+
+    def instructions(self, task: str, split: Split = "canonical") -> tuple[str, ...]:
+        """The sentences of a task."""
+        self._parse(task)
+        return self._tasks.get(task).sentences(split)
+
+    def judge(self, task: str) -> bool:
+        """Whether the predicate of `task`, the episode's own or a partner's, holds now."""
+        if task not in self._memories:
+            raise unknown(f"task judged in the scene of {self._task}", task, self._memories)
+        return self._tasks.get(task).success(self.world, self._memories[task])
+
+    def scene_partners(self, task: str) -> tuple[str, ...]:
+        """Other tasks that can be judged in every scene of `task`."""
+        self._parse(task)
+        return self._tasks.get(task).partners
+
+    def close(self) -> None:
+        """Free graphics memory."""
+        self._senses.close()
+
+    def _parse(self, task: str) -> None:
+        chosen("task", (task,), self._tasks.names(body=self._body.name))
+
+    def _sense(self) -> Observation:
+        return Observation(
+            state=self._senses.state(self.world)[None, None],
+            instruction=self._tasks.get(self._task).sentences("canonical"),
+            embodiment=self.contract.embodiment,
+            time_s=np.array([[self._steps / self._body.rate_hz]]),
+        )
+
+
+def _options(config: EnvConfig) -> Mapping[str, str]:
+    options = config.options or {}
+    for key in options:
+        if key not in _OPTIONS:
+            raise unknown("option of desk", key, _OPTIONS)
+    if options.get("control", "ee") not in ("ee", "joint"):
+        raise ConfigError(f"control is ee or joint, got {options['control']!r}", leaf="options.control")
+    return options
+
+
+__all__ = ["CameraView", "DeskEnv", "build"]
