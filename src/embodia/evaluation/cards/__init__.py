@@ -1,0 +1,1 @@
+"""Cards: one page of numbers about a policy that success alone does not tell (speed, several routes, levels)."""
