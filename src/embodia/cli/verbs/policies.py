@@ -19,6 +19,8 @@ EXAMPLES = (
     "embodia policies",
     "embodia policies --explain pi0",
     "embodia policies --offline-check",
+    "embodia policies --speed act --size tiny",
+    "embodia policies --speed all --json",
     "embodia policies --json",
 )
 
@@ -30,7 +32,15 @@ class Options:
     explain: str = ""
     """Print the token groups of this design, and who attends to whom."""
     size: str = "tiny"
-    """Size that --explain and --offline-check build: tiny, small or paper."""
+    """Size that --explain, --speed and --offline-check build: tiny, small or paper."""
+    speed: str = ""
+    """Speed card of this design, or of "all": rate, latency, memory, tokens, arithmetic, energy; random weights."""
+    decisions: int = 30
+    """Decisions that --speed times."""
+    pixels: int = 64
+    """Edge of the picture that --speed shows."""
+    watts: float = 0.0
+    """Power that --speed assumes for the energy; 0 takes 10 W, one busy processor core."""
     offline_check: bool = False
     """Build every design with random weights while all network access raises."""
     json: bool = False
@@ -43,6 +53,8 @@ def run(options: Options) -> int:
         return _explain(options.explain, options.size)
     if options.offline_check:
         return _offline_check(options)
+    if options.speed:
+        return _speed(options)
     rows = list(table())
     if options.json:
         from embodia.cli.main import print_json
@@ -106,6 +118,35 @@ def _explain(name: str, size: str) -> int:
 
     spec = policies.PolicySpec(name=name, size=size, contract=example_contract())
     print(explain_attention(policies.make(spec)))
+    return 0
+
+
+def _speed(options: Options) -> int:
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from embodia import policies
+    from embodia.cli.main import print_json
+    from embodia.core.config import to_json
+    from embodia.evaluation.cards.speed import Power, blank_observation, card_rows, speed_card
+
+    power = Power(watts=options.watts, source="as stated") if options.watts else Power()
+    names = policies.FOLDER.names() if options.speed == "all" else (options.speed,)
+    cards, shown = {}, Table(box=None, show_header=False, padding=(0, 1))
+    for name in names:
+        spec = policies.PolicySpec(name=name, size=options.size, contract=example_contract(options.pixels))
+        policy = policies.make(spec, seed=0)
+        seen = blank_observation(policy.contract, policy.history)
+        rng = torch.Generator().manual_seed(0)
+        cards[name] = speed_card(policy, seen, decisions=options.decisions, power=power, rng=rng)
+        for number, (fact, text) in enumerate(card_rows(cards[name])):
+            shown.add_row("" if number else f"[bold]{name}[/] {options.size}", fact, text)
+        shown.add_row()
+    if options.json:
+        print_json(to_json(cards))
+    else:
+        Console().print(shown)
     return 0
 
 

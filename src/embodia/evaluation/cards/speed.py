@@ -26,7 +26,7 @@ class Power:
     """The power that a decision is assumed to draw, and where the number comes from."""
 
     watts: float = 10.0
-    source: str = "assumed: 10 W for one busy processor core with its share of memory"
+    source: str = "assumed for one busy processor core"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def speed_card(
     done = min(execute or habit or emitted, emitted)
     rate_hz, stated = policy.contract.action.rate_hz, power or Power()
     latency = {f"p{q}": float(np.percentile(seconds, q)) for q in (50, 90, 99)}
-    mean = float(np.mean(seconds))
+    mean = max(float(np.mean(seconds)), 1e-9)
     return SpeedCard(
         latency_s={"mean": mean, **latency},
         decisions=decisions,
@@ -134,14 +134,13 @@ def _timed(
     policy: Policy, observation: Observation, decisions: int, warmup: int, rng: Any, clock: Clock
 ) -> tuple[list[float], int]:
     carry, seconds, emitted = None, [], 1
-    for number in range(warmup + decisions):
+    for _ in range(warmup + decisions):
         start = clock.now_s()
         chunk, carry = policy.act(observation, carry, rng)
         _wait(policy)
-        if number >= warmup:
-            seconds.append(clock.now_s() - start)
+        seconds.append(clock.now_s() - start)
         emitted = chunk.actions.shape[1]
-    return seconds, emitted
+    return seconds[warmup:], emitted
 
 
 def _device(policy: Policy) -> Any:
