@@ -19,14 +19,14 @@ from embodia.envs.desk.scenes import Look, Scene
 
 TIMESTEP_S = 0.005
 FIXED_CAMERAS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], float]] = {
-    "front": ((0.72, 0.0, 0.62), (-0.04, 0.0, 0.02), 42.0),
+    "front": ((0.75, 0.0, 0.62), (-0.06, 0.0, 0.07), 46.0),
     "side": ((0.0, 0.85, 0.5), (0.0, 0.0, 0.04), 42.0),
     "top": ((0.0, 0.0, 1.15), (0.0, 0.0, 0.0), 42.0),
 }
 """Name -> where it stands, what it looks at (m), vertical field of view (degrees)."""
 _TABLE_M = (0.55, 0.7, 0.05)
 _MEMORY = 6 * 2**20
-_ROOM = 3.0
+_ROOM, _WIDE = 3.0, 3.2
 
 
 def build_spec(scene: Scene) -> Any:
@@ -111,7 +111,7 @@ def _surroundings(spec: Any, scene: Scene) -> None:
     world.add_geom(
         name="backdrop",
         type=plane,
-        size=[8.0, 8.0, 0.05],
+        size=[40.0, 40.0, 0.05],
         pos=[0.0, 0.0, -0.6],
         rgba=[*look.backdrop_rgb, 1.0],
         contype=0,
@@ -130,16 +130,16 @@ def _surroundings(spec: Any, scene: Scene) -> None:
     spec.visual.headlight.specular = [0.0] * 3
     spec.visual.map.znear, spec.visual.map.zfar = 0.01, 20.0
     spec.stat.extent, spec.stat.center = 1.0, [0.0, 0.0, 0.0]
+    farther = _WIDE if wheels else 1.0
     for name, (place, target, field) in FIXED_CAMERAS.items():
-        _camera(world, name, place, target, field, look)
+        _camera(world, name, farther * np.array(place), farther * np.array(target), field, look)
 
 
 def _camera(world: Any, name: str, place: Any, target: Any, field: float, look: Look) -> None:
-    where = np.asarray(place) + look.camera_shift_m
-    turned = np.zeros(4)
-    small = np.zeros(4)
+    where = place + np.array(look.camera_shift_m)
+    turned, small = np.zeros(4), np.zeros(4)
     mujoco.mju_euler2Quat(small, np.deg2rad(look.camera_turn_deg), "xyz")
-    mujoco.mju_mulQuat(turned, looking_at(np.asarray(place), np.asarray(target)), small)
+    mujoco.mju_mulQuat(turned, looking_at(place, target), small)
     world.add_camera(name=name, pos=where, quat=turned, fovy=field)
 
 

@@ -227,7 +227,8 @@ def _socket(body: Any, fixture: Fixture, part: str, physics: Physics) -> None:
 
 
 def _bin(body: Any, fixture: Fixture, part: str, physics: Physics) -> None:
-    _open_box(body, *fixture.size_m, fixture.rgba)
+    width, depth, height = fixture.size_m
+    _open_box(body, width, depth, height, fixture.rgba)
 
 
 def _bowl(body: Any, fixture: Fixture, part: str, physics: Physics) -> None:

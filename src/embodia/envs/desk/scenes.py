@@ -101,7 +101,8 @@ class Physics:
 class Scene:
     """One start: who acts, what lies where, how it looks, how it moves.
 
-    `start_joints` replaces the body's own start posture (all arm joints, arm after arm); empty means the body's own.
+    `start_joints` replaces the body's own start posture (all arm joints, arm after arm); empty means the body's own;
+    `start_base` is where wheels stand at first: x, y (m), heading (rad).
     """
 
     body: BodyName = "arm7"
@@ -110,9 +111,11 @@ class Scene:
     look: Look = field(default_factory=Look)
     physics: Physics = field(default_factory=Physics)
     start_joints: tuple[float, ...] = ()
+    start_base: Vector = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        names = [item.name for item in (*self.things, *self.fixtures, *self.look.distractors)]
+        loose = (*self.things, *self.look.distractors)
+        names = [thing.name for thing in loose] + [fixture.name for fixture in self.fixtures]
         if len(set(names)) != len(names):
             raise ConfigError(f"names of things and fixtures must differ, got {names}", leaf="scene")
 

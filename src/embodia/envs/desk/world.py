@@ -22,7 +22,6 @@ from embodia.envs.desk.scenes import Scene
 
 Floats = npt.NDArray[np.float64]
 _STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)
-_HAND = ("hand", "hand1")
 
 
 class World:
@@ -61,6 +60,8 @@ class World:
             self.data.qpos[arm.joints] = joints[done : done + count]
             self.data.qpos[arm.fingers] = arm.arm.gripper.opening_m / 2
             done += count
+        if self.wheels is not None:
+            self.data.qpos[self.wheels.joints] = self.scene.start_base
         for item, index in ((item, self._fixtures[item.name]) for item in self.scene.fixtures):
             if item.kind in ("drawer", "button", "switch"):
                 joint = self.model.joint(f"fixture{index}/part")
