@@ -30,6 +30,8 @@ _TYPES: Mapping[str, Any] = MappingProxyType(
 _THIN = 0.004
 _ROUND = 10
 _DARK = 0.55
+_ROLLING_M = 0.001
+"""Rolling friction, so that a ball comes to rest."""
 
 
 def quaternion(yaw_rad: float) -> list[float]:
@@ -43,12 +45,14 @@ def add_thing(spec: Any, thing: Thing, index: int, physics: Physics) -> None:
     if thing.movable:
         body.add_freejoint(name=f"thing{index}")
     mass = thing.mass_kg * physics.mass
-    friction = [thing.friction * physics.friction, 0.01, 0.0005]
+    friction = [thing.friction * physics.friction, 0.01, _ROLLING_M]
     if thing.shape == "cup":
         _ring(body, thing.size_m[0], thing.size_m[1], thing.rgba, mass=mass, friction=friction)
         return
     size = [*thing.size_m, 0.0, 0.0][:3]
-    _solid(body, _TYPES[thing.shape], size, thing.rgba, mass=mass, friction=friction)
+    geom = _solid(body, _TYPES[thing.shape], size, thing.rgba, mass=mass, friction=friction)
+    if thing.shape != "box":
+        geom.condim = 6
 
 
 def add_distractor(spec: Any, thing: Thing, index: int) -> None:
@@ -66,6 +70,9 @@ def add_fixture(spec: Any, fixture: Fixture, index: int, physics: Physics) -> No
         raise ConfigError(f"a {fixture.kind} has {sizes[-1]} sizes, got {fixture.size_m}", leaf=fixture.name)
     body = spec.worldbody.add_body(name=f"fixture{index}", pos=fixture.position_m, quat=quaternion(fixture.yaw_rad))
     builder(body, fixture, f"fixture{index}/part", physics)
+    if fixture.kind in ("drawer", "button", "switch"):
+        # what is welded to the world is not spared from meeting its own moving part
+        spec.add_exclude(bodyname1=f"fixture{index}", bodyname2=f"fixture{index}/part")
 
 
 class _Builder(Protocol):

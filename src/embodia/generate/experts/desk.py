@@ -1,10 +1,13 @@
-"""Scripted experts of Desk: one script a family of tasks, read line after line; they know where everything is.
+"""Scripted experts of Desk: one script a family of tasks, closed loop on the true state, in several styles.
 
-The one thing to watch: a script starts at the first `act` of an episode and reads the world of that moment.
+`build(task, style)`: "direct" goes straight, "left_route" and "right_route" swing long moves to one side, "two_routes"
+to a side that the episode decides, "sloppy" has an operator of its own speed, tremor and pauses in every episode. The
+one thing to watch: everything random is drawn from the state at the start of the episode, so that it repeats exactly.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -19,49 +22,79 @@ from embodia.envs.desk import tasks
 from embodia.envs.desk.tasks import Task
 from embodia.envs.desk.world import World
 from embodia.envs.protocol import Env
-from embodia.generate.experts import _desk_table
-from embodia.generate.experts._desk_motion import Actions, hand_action
+from embodia.generate.experts import _desk_scripts
+from embodia.generate.experts._desk_hand import Habit, Hand
+from embodia.generate.experts._desk_motion import Actions
 
-Script: TypeAlias = Callable[[World, Any], Actions]
-SCRIPTS: Mapping[str, Script] = MappingProxyType({"reach": _desk_table.reach, "push": _desk_table.push})
+Script: TypeAlias = Callable[[Hand, Any], Actions]
+SCRIPTS: Mapping[str, Script] = MappingProxyType({**_desk_scripts.SCRIPTS})
+"""Family -> its script; `Hand.world` is the world."""
+
+STYLES = ("direct", "left_route", "right_route", "two_routes", "sloppy")
+_BEND_M = 0.12
 
 
-def build(task: str) -> DeskExpert:
+def build(task: str, style: str = "direct") -> DeskExpert:
     """The expert for `task`. Raises `UnknownNameError`."""
-    return DeskExpert(tasks.get(task))
+    return DeskExpert(tasks.get(task), style)
 
 
 class DeskExpert:
-    """Plays the script of a task; when it has ended the hand stays where it is."""
+    """Plays the script of a task, and begins it again when it has ended without success."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, style: str = "direct") -> None:
+        if style not in STYLES:
+            raise unknown("style", style, STYLES)
         if task.family not in SCRIPTS:
             raise unknown("script for the family", task.family, SCRIPTS)
-        self._task, self._script = task, SCRIPTS[task.family]
+        self._task, self._style, self._script = task, style, SCRIPTS[task.family]
         self._actions: Actions | None = None
-        self._last: npt.NDArray[np.float32] | None = None
+        self._hand: Hand | None = None
+        self._drift = np.zeros(3)
 
     def begin(self) -> None:
         """Forget the episode before."""
-        self._actions = self._last = None
+        self._actions, self._hand, self._drift = None, None, np.zeros(3)
 
     def act(self, env: Env) -> npt.NDArray[np.float32]:
         """The next action (A,)."""
         if not isinstance(env, DeskEnv):
             raise ConfigError(f"an expert of desk cannot act in {env.provenance.environment!r}")
-        if self._actions is None:
-            self._actions = self._script(env.world, self._task)
-        found = next(self._actions, None)
-        self._last = self._after(env.world) if found is None else found
-        return self._last
+        return self.choose(env.world)
 
-    def _after(self, world: World) -> npt.NDArray[np.float32]:
-        if self._last is None:
-            return hand_action(world, world.tool()[0])
-        still = np.zeros_like(self._last)
-        start = 0
-        for part in world.action_spec.parts:
-            kept = part.representation in ("gripper", "ee_rotation")
-            still[start : start + part.dim] = self._last[start : start + part.dim] if kept else 0.0
-            start += part.dim
-        return still
+    def choose(self, world: World) -> npt.NDArray[np.float32]:
+        """The next action (A,) in a world that has no environment around it. Raises `ConfigError`."""
+        if world.control != "ee":
+            raise ConfigError("an expert of desk acts under ee control", leaf="options.control")
+        if self._hand is None or self._hand.world is not world:
+            self._hand, self._actions = Hand(world=world, **_operator(world, self._style)), None
+        if self._actions is None:
+            self._actions = self._script(self._hand, self._task)
+        action = next(self._actions, None)
+        if action is None:
+            self._actions, action = None, self._hand.still()
+        return np.clip(self._tremble(self._hand, action), -1.0, 1.0).astype(np.float32)
+
+    def _tremble(self, hand: Hand, action: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if not hand.habit.wander:
+            return action
+        self._drift = 0.8 * self._drift + 0.6 * hand.habit.wander * hand.rng.standard_normal(3)
+        changed = action.copy()
+        changed[:3] += self._drift * (0.3 if hand.closed > 0.5 else 1.0)
+        return changed
+
+
+def _operator(world: World, style: str) -> dict[str, Any]:
+    """Habit and generator of the operator of this episode."""
+    digest = hashlib.blake2b(world.state().tobytes(), digest_size=8).digest()
+    rng = np.random.default_rng(int.from_bytes(digest, "little"))
+    bends = {"left_route": _BEND_M, "right_route": -_BEND_M, "two_routes": _BEND_M * float(rng.choice([-1.0, 1.0]))}
+    habit = Habit(bend_m=bends.get(style, 0.0))
+    if style == "sloppy":
+        habit = Habit(
+            speed=float(rng.uniform(0.5, 1.0)),
+            bend_m=float(rng.uniform(-0.08, 0.08)),
+            wander=float(rng.uniform(0.1, 0.3)),
+            pause=0.3,
+        )
+    return {"habit": habit, "rng": rng}

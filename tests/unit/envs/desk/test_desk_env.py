@@ -36,7 +36,7 @@ def play(env, task, seed, limit=120):
     return info["success"]
 
 
-@pytest.mark.parametrize("task", ["reach/green-ball", "push/red-cube/near", "push/green-can/left"])
+@pytest.mark.parametrize("task", ["reach/green-ball", "push/red-cube/near", "push/green-cylinder/left"])
 def test_experts_do_their_tasks(env, task):
     assert all(play(env, task, seed) for seed in range(3))
 
@@ -47,7 +47,7 @@ def test_the_expert_of_one_task_does_not_do_its_partner(env):
     expert.begin()
     for _ in range(40):
         env.step(expert.act(env))
-    assert env.judge("reach/red-cube") and not env.judge("reach/blue-cube")
+    assert env.judge("reach/red-cube") and not env.judge("reach/blue-ball")
 
 
 def test_the_state_says_nothing_about_the_scene(env):

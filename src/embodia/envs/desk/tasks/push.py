@@ -1,79 +1,85 @@
-"""Push the named thing to a side: it moves at least so far that way, and the other thing is left alone."""
+"""Push the named thing to a side, or onto the white mark, without lifting it; the other thing is left alone.
+
+Sides are the robot's: left is +y, away is +x. The one thing to watch: balls roll on, so they have no place on a mark.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from types import MappingProxyType
 
 import numpy as np
 
-from embodia.envs.desk.scenes import BodyName, Scene
+from embodia.envs.desk.grammar import COLOURS, SHAPES, Request
+from embodia.envs.desk.scenes import Fixture, Scene
 from embodia.envs.desk.tasks import Memory
-from embodia.envs.desk.tasks._layout import places, thing
+from embodia.envs.desk.tasks._spoken import Spoken, where_things_are
+from embodia.envs.desk.tasks._table import Kind, Table, pair, rival
 from embodia.envs.desk.world import World
-from embodia.envs.protocol import Split
 
-FAR_M, ASTRAY_M, STILL_M = 0.07, 0.05, 0.03
-DIRECTIONS: Mapping[str, tuple[float, float]] = MappingProxyType(
+FAR_M, ASTRAY_M, STILL_M, LIFTED_M, ON_MARK_M = 0.07, 0.05, 0.03, 0.012, 0.03
+SIDES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"left": (0.0, 1.0), "right": (0.0, -1.0), "away": (1.0, 0.0), "near": (-1.0, 0.0)}
 )
-_WORDS = {"left": "to the left", "right": "to the right", "away": "away from you", "near": "towards you"}
-_PAIRS = (("red-cube", "blue-cube"), ("green-can", "yellow-can"))
-_REGION = (-0.08, 0.10, -0.17, 0.17)
+"""Side -> direction on the table."""
+_X_M, _Y_M = (-0.09, 0.11), (-0.17, 0.17)
+_MARK_M, _WHITE = 0.045, (0.95, 0.95, 0.95, 1.0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Push:
-    """Push `target` in `direction`, seen from the robot; `other` is always there too."""
-
-    target: str
-    other: str
-    direction: str
-    body: BodyName = "arm7"
-    held_out: bool = False
-    family: str = "push"
-
-    @property
-    def name(self) -> str:
-        """Unique name."""
-        return f"push/{self.target}/{self.direction}"
-
-    @property
-    def partners(self) -> tuple[str, ...]:
-        """Both things, all directions, but this one."""
-        names = (f"push/{thing}/{way}" for thing in (self.target, self.other) for way in DIRECTIONS)
-        return tuple(name for name in names if name != self.name)
-
-    def scene(self, rng: np.random.Generator) -> Scene:
-        """Two things with room on every side."""
-        where = places(rng, 2, apart=0.16, region=_REGION)
-        names = sorted((self.target, self.other))
-        return Scene(body=self.body, things=tuple(thing(n, p) for n, p in zip(names, where, strict=True)))
-
-    def begin(self, world: World) -> Memory:
-        """Where the things start."""
-        return {name: world.pose(name)[0] for name in (self.target, self.other)}
-
-    def success(self, world: World, memory: Memory) -> bool:
-        """Moved `FAR_M` along the direction, less than `ASTRAY_M` across it; the other less than `STILL_M`."""
-        moved = (world.pose(self.target)[0] - memory[self.target])[:2]
-        along = np.array(DIRECTIONS[self.direction])
-        astray = abs(moved[0] * along[1] - moved[1] * along[0])
-        still = np.linalg.norm(world.pose(self.other)[0] - memory[self.other]) < STILL_M
-        return bool(moved @ along > FAR_M and astray < ASTRAY_M and still)
-
-    def sentences(self, split: Split) -> tuple[str, ...]:
-        """How it is said."""
-        words, way = self.target.replace("-", " "), _WORDS[self.direction]
-        known: dict[str, tuple[str, ...]] = {
-            "canonical": (f"push the {words} {way}",),
-            "train": (f"push the {words} {way}", f"shove the {words} {way}", f"slide the {words} {way}"),
-            "held_out": (f"move the {words} {way} by pushing it", f"nudge the {words} {way}"),
-        }
-        return known[split]
+def _lay(kinds: tuple[Kind, Kind], rng: np.random.Generator) -> Scene:
+    table = Table(rng)
+    things = pair(table, kinds, 0.065, x=_X_M, y=_Y_M)
+    at = table.spot(0.065, x=_X_M, y=_Y_M)
+    mark = Fixture(kind="mark", name="mark", size_m=(_MARK_M,), position_m=(*at, 0.0), rgba=_WHITE)
+    return Scene(things=things, fixtures=(mark,))
 
 
-TASKS = tuple(
-    Push(target=a, other=b, direction=way) for pair in _PAIRS for a, b in (pair, pair[::-1]) for way in DIRECTIONS
-)
+def _left_alone(other: str, world: World, memory: Memory) -> bool:
+    return bool(np.linalg.norm(world.pose(other)[0] - memory[other]) < STILL_M)
+
+
+def _on_table(target: str, world: World, memory: Memory) -> bool:
+    return bool(world.pose(target)[0][2] < memory[target][2] + LIFTED_M)
+
+
+def _moved(target: str, other: str, side: str, world: World, memory: Memory) -> bool:
+    moved = (world.pose(target)[0] - memory[target])[:2]
+    along = np.array(SIDES[side])
+    astray = abs(moved[0] * along[1] - moved[1] * along[0])
+    there = moved @ along > FAR_M and astray < ASTRAY_M
+    return bool(there and _on_table(target, world, memory) and _left_alone(other, world, memory))
+
+
+def _on_mark(target: str, other: str, world: World, memory: Memory) -> bool:
+    away = (world.pose(target)[0] - world.pose("mark")[0])[:2]
+    there = np.linalg.norm(away) < ON_MARK_M
+    return bool(there and _on_table(target, world, memory) and _left_alone(other, world, memory))
+
+
+def _places(shape: str) -> tuple[str, ...]:
+    return (*SIDES, *(() if shape == "ball" else ("mark",)))
+
+
+def _task(colour: str, shape: str, place: str) -> Spoken:
+    other = rival(colour, shape, 1)
+    target, beside = f"{colour}-{shape}", "-".join(other)
+    names = [f"push/{target}/{way}" for way in _places(shape)] + [f"push/{beside}/{way}" for way in _places(other[1])]
+    same = f"push/{beside}/{place}"
+    ordered = [same, *names] if same in names else names
+    test = partial(_on_mark, target, beside) if place == "mark" else partial(_moved, target, beside, place)
+    return Spoken(
+        name=f"push/{target}/{place}",
+        family="push",
+        request=Request(verb="push", colour=colour, shape=shape, place=place),
+        partners=tuple(dict.fromkeys(name for name in ordered if name != f"push/{target}/{place}")),
+        lay=partial(_lay, ((colour, shape), other)),
+        holds=test,
+        remember=where_things_are,
+        target=target,
+        goal="mark" if place == "mark" else "",
+    )
+
+
+TASKS = tuple(_task(colour, shape, place) for colour, shape in product(COLOURS, SHAPES) for place in _places(shape))

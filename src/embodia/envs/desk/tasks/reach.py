@@ -1,64 +1,45 @@
-"""Touch the thing that is named: the tool point comes near it, the other things stay where they are."""
+"""Reach the thing that is named: the tool point comes near its centre; at least one other thing is there too."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
+from itertools import product
 
 import numpy as np
 
-from embodia.envs.desk.scenes import BodyName, Scene
+from embodia.envs.desk.grammar import COLOURS, SHAPES, Request
+from embodia.envs.desk.scenes import Scene
 from embodia.envs.desk.tasks import Memory
-from embodia.envs.desk.tasks._layout import places, thing
+from embodia.envs.desk.tasks._spoken import Spoken
+from embodia.envs.desk.tasks._table import Kind, Table, bystanders, pair, rival
 from embodia.envs.desk.world import World
-from embodia.envs.protocol import Split
 
-NEAR_M = 0.045
-_PAIRS = (("red-cube", "blue-cube"), ("green-ball", "yellow-ball"), ("red-can", "green-can"), ("blue-ball", "red-ball"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reach:
-    """Reach `target`; `other` is always there too."""
-
-    target: str
-    other: str
-    body: BodyName = "arm7"
-    held_out: bool = False
-    family: str = "reach"
-
-    @property
-    def name(self) -> str:
-        """Unique name."""
-        return f"reach/{self.target}"
-
-    @property
-    def partners(self) -> tuple[str, ...]:
-        """The task of reaching the other thing."""
-        return (f"reach/{self.other}",)
-
-    def scene(self, rng: np.random.Generator) -> Scene:
-        """Two things, anywhere."""
-        where = places(rng, 2, apart=0.13)
-        names = sorted((self.target, self.other))
-        return Scene(body=self.body, things=tuple(thing(n, p) for n, p in zip(names, where, strict=True)))
-
-    def begin(self, world: World) -> Memory:
-        """Nothing is remembered."""
-        return {}
-
-    def success(self, world: World, memory: Memory) -> bool:
-        """The tool point is within `NEAR_M` of the centre."""
-        return bool(np.linalg.norm(world.tool()[0] - world.pose(self.target)[0]) < NEAR_M)
-
-    def sentences(self, split: Split) -> tuple[str, ...]:
-        """How it is said."""
-        words = self.target.replace("-", " ")
-        known: dict[str, tuple[str, ...]] = {
-            "canonical": (f"reach the {words}",),
-            "train": (f"reach the {words}", f"go to the {words}", f"move the hand to the {words}"),
-            "held_out": (f"bring your gripper to the {words}", f"touch the {words}"),
-        }
-        return known[split]
+NEAR_M = 0.04
+_APART_M = 0.055
 
 
-TASKS = tuple(Reach(target=a, other=b) for pair in _PAIRS for a, b in (pair, pair[::-1]))
+def _lay(kinds: tuple[Kind, Kind], rng: np.random.Generator) -> Scene:
+    table = Table(rng)
+    things = pair(table, kinds, _APART_M)
+    return Scene(things=(*things, *bystanders(table, kinds, radius=_APART_M)))
+
+
+def _holds(target: str, world: World, memory: Memory) -> bool:
+    return bool(np.linalg.norm(world.tool()[0] - world.pose(target)[0]) < NEAR_M)
+
+
+def _task(colour: str, shape: str) -> Spoken:
+    other = rival(colour, shape, 0)
+    target = f"{colour}-{shape}"
+    return Spoken(
+        name=f"reach/{target}",
+        family="reach",
+        request=Request(verb="reach", colour=colour, shape=shape),
+        partners=(f"reach/{other[0]}-{other[1]}",),
+        lay=partial(_lay, ((colour, shape), other)),
+        holds=partial(_holds, target),
+        target=target,
+    )
+
+
+TASKS = tuple(_task(colour, shape) for colour, shape in product(COLOURS, SHAPES))

@@ -1,0 +1,156 @@
+"""Scripts of experts on Desk that move things without lifting them: strokes, presses, levers, drawers.
+
+The one thing to watch: a stroke steers by where the thing is now; when it has slipped past the hand the stroke is begun
+again from behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import numpy as np
+import numpy.typing as npt
+
+from embodia.envs.desk.tasks.push import SIDES
+from embodia.envs.desk.world import World
+from embodia.generate.experts._desk_hand import CLOSED, Floats, Hand, fixed, move, rise, squeeze, travel, wait
+from embodia.generate.experts._desk_motion import Actions
+
+_LOW_M = 0.016
+_HANDLE_M = 0.026
+"""From a drawer's front to the middle of its handle."""
+_BEHIND_M = 0.062
+_LOST_M = 0.03
+
+
+def press(hand: Hand, button: str, manner: str = "") -> Actions:
+    """Down onto a button with closed fingers: slowly and only as far as needed, or as hard as the arm can."""
+    world = hand.world
+    hand.closed = CLOSED
+    top = world.part(button)[0] + np.array([0.0, 0.0, 0.03])
+    yield from travel(hand, fixed(top + np.array([0.0, 0.0, 0.03])), near_m=0.02)
+    yield from move(hand, fixed(top), near_m=0.015, limit=10)
+    for _ in range(30):
+        down = fixed(world.part(button)[0] - np.array([0.0, 0.0, 0.02 if manner != "hard" else 0.1]))
+        yield hand.toward(down(), speed={"gently": 0.12, "hard": 1.0}.get(manner, 0.5))
+        if world.joint(button) > 0.85 and manner != "hard":
+            break
+    yield from wait(hand, 2)
+    yield from rise(hand, 0.12)
+
+
+def stroke_side(hand: Hand, name: str, side: str, far_m: float = 0.1) -> Actions:
+    """Push a thing a distance to a side of the table."""
+    start = hand.world.pose(name)[0]
+    goal = start + far_m * np.array([*SIDES[side], 0.0])
+    yield from stroke(hand, name, goal, near_m=0.012, past=True)
+
+
+def stroke(hand: Hand, name: str, goal: Floats, *, near_m: float, past: bool = False, tries: int = 4) -> Actions:
+    """Push a thing straight to a point on the table, or with `past` until it has gone as far as that point."""
+    for _ in range(tries):
+        hand.closed = CLOSED
+        line = _line(hand.world, name, goal)
+        if float(np.linalg.norm(goal[:2] - hand.world.pose(name)[0][:2])) < near_m:
+            break
+        behind = hand.world.pose(name)[0] - _BEHIND_M * line
+        behind[2] = _LOW_M
+        yield from travel(hand, fixed(behind + np.array([0.0, 0.0, 0.06])), near_m=0.025)
+        yield from move(hand, fixed(behind), near_m=0.012, limit=15)
+        if (yield from _follow(hand, name, goal, near_m, line if past else None)):
+            break
+    yield from rise(hand, 0.1)
+
+
+def _follow(
+    hand: Hand, name: str, goal: Floats, near_m: float, fixed_line: Floats | None
+) -> Generator[npt.NDArray[np.float32], None, bool]:
+    """Push while the thing stays in front of the hand; whether it arrived."""
+    for _ in range(40):
+        place = hand.world.pose(name)[0]
+        left = goal - place
+        left[2] = 0.0
+        line = _line(hand.world, name, goal) if fixed_line is None else fixed_line
+        if float(left @ line) < near_m:
+            return True
+        offset = hand.at - place
+        aside = offset - float(offset @ line) * line
+        aside[2] = 0.0
+        if float(np.linalg.norm(aside)) > _LOST_M or float(offset @ line) > 0.01:
+            return False
+        target = hand.at + min(0.06, 0.03 + float(left @ line)) * line - 2.0 * aside
+        target[2] = _LOW_M
+        yield hand.toward(target, speed=0.7)
+    return False
+
+
+def _line(world: World, name: str, goal: Floats) -> Floats:
+    line = goal - world.pose(name)[0]
+    line[2] = 0.0
+    return line / (1e-9 + float(np.linalg.norm(line)))
+
+
+def pull_drawer(hand: Hand, drawer: str, far_m: float = 0.11) -> Actions:
+    """Take the handle between the pads and pull the drawer out."""
+    world = hand.world
+    hand.closed = 0.72
+    inward = _inward(world, drawer)
+    yaw = float(np.arctan2(inward[1], inward[0]))
+    turn = yaw + np.pi / 2 if hand.yaw >= yaw else yaw - np.pi / 2
+    up = np.array([0.0, 0.0, 0.07])
+    yield from travel(hand, fixed(handle(world, drawer) + up), turn, near_m=0.012)
+    yield from move(hand, lambda: handle(world, drawer), turn, near_m=0.006, limit=20)
+    yield from squeeze(hand, CLOSED)
+    for _ in range(40):
+        if world.joint(drawer) > far_m - 0.008:
+            break
+        yield hand.toward(handle(world, drawer) - 0.05 * inward, turn, speed=0.8)
+    yield from squeeze(hand, 0.6, least=2)
+    yield from rise(hand, 0.14)
+
+
+def push_drawer(hand: Hand, drawer: str) -> Actions:
+    """Push the handle in with closed fingers."""
+    world = hand.world
+    hand.closed = CLOSED
+    inward = _inward(world, drawer)
+    front = handle(world, drawer) - 0.05 * inward
+    yield from travel(hand, fixed(front + np.array([0.0, 0.0, 0.05])), near_m=0.02)
+    yield from move(hand, fixed(front), near_m=0.015, limit=20)
+    for _ in range(40):
+        if world.joint(drawer) < 0.004:
+            break
+        yield hand.toward(handle(world, drawer) + 0.05 * inward, speed=0.8)
+    yield from wait(hand, 2)
+    back = hand.at - 0.04 * inward
+    yield from move(hand, fixed(back), near_m=0.02, limit=8)
+
+
+def handle(world: World, drawer: str) -> Floats:
+    """The middle of a drawer's handle."""
+    place = world.part(drawer)[0]
+    fixture = next(item for item in world.scene.fixtures if item.name == drawer)
+    return place - (fixture.size_m[1] + _HANDLE_M) * _inward(world, drawer) + np.array([0.0, 0.0, fixture.size_m[2]])
+
+
+def _inward(world: World, name: str) -> Floats:
+    w, x, y, z = world.pose(name)[1]
+    return np.array([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 0.0])
+
+
+def flip(hand: Hand, switch: str, way: float) -> Actions:
+    """Push a lever over: `way` +1 along its own x, -1 against it."""
+    world = hand.world
+    hand.closed = CLOSED
+    along = way * _inward(world, switch)
+    foot = world.pose(switch)[0] + np.array([0.0, 0.0, 0.024])
+    fixture = next(item for item in world.scene.fixtures if item.name == switch)
+    height = np.array([0.0, 0.0, 0.8 * fixture.size_m[2]])
+    start = foot + height - 0.065 * along
+    yield from travel(hand, fixed(start + np.array([0.0, 0.0, 0.05])), near_m=0.02)
+    yield from move(hand, fixed(start), near_m=0.012, limit=15)
+    for _ in range(30):
+        if way * world.joint(switch) > 0.5:
+            break
+        yield hand.toward(foot + height + 0.08 * along, speed=0.7)
+    yield from rise(hand, 0.16)

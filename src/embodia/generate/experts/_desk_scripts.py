@@ -1,0 +1,83 @@
+"""Which script does a task of Desk: one short function a family, composed of pushes and carries.
+
+The one thing to watch: a script may begin in any state of the world, because it is begun again after a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from embodia.envs.desk.tasks._spoken import Spoken
+from embodia.envs.desk.tasks.place import inside
+from embodia.envs.desk.tasks.sort import bin_for
+from embodia.generate.experts import _desk_carry as carry
+from embodia.generate.experts import _desk_push as push
+from embodia.generate.experts._desk_hand import Hand, above, travel
+from embodia.generate.experts._desk_motion import Actions
+
+
+def _reach(hand: Hand, task: Spoken) -> Actions:
+    yield from travel(hand, above(hand.world, task.target, 0.015), near_m=0.012)
+
+
+def _push(hand: Hand, task: Spoken) -> Actions:
+    if task.goal:
+        yield from push.stroke(hand, task.target, hand.world.pose(task.goal)[0], near_m=0.015)
+    else:
+        yield from push.stroke_side(hand, task.target, task.request.place)
+
+
+def _place(hand: Hand, task: Spoken) -> Actions:
+    height = {"bowl": 0.065, "bin": 0.065, "mark": 0.03}[task.goal]
+    yield from carry.put(hand, task.target, task.goal, height)
+
+
+def _stack(hand: Hand, task: Spoken) -> Actions:
+    sizes = {item.name: item.size_m[-1] for item in hand.world.scene.things}
+    yield from carry.put(hand, task.target, task.goal, sizes[task.target] + sizes[task.goal] + 0.004)
+
+
+def _drawer(hand: Hand, task: Spoken) -> Actions:
+    verb = task.request.verb
+    if verb == "open":
+        yield from push.pull_drawer(hand, task.target)
+    elif verb == "close":
+        yield from push.push_drawer(hand, task.target)
+    else:
+        yield from carry.put_in_drawer(hand, task.target, task.goal)
+
+
+def _button(hand: Hand, task: Spoken) -> Actions:
+    yield from push.press(hand, task.target, task.request.manner)
+
+
+def _switch(hand: Hand, task: Spoken) -> Actions:
+    yield from push.flip(hand, task.target, 1.0 if task.request.verb == "turn-on" else -1.0)
+
+
+def _peg(hand: Hand, task: Spoken) -> Actions:
+    yield from carry.insert(hand, task.target, task.goal)
+
+
+def _sort(hand: Hand, task: Spoken) -> Actions:
+    first, second = task.request.colour.split("-")
+    for item in hand.world.scene.things:
+        goal = bin_for(task.goal, (first, second), item.name)
+        if not inside(hand.world, item.name, goal):
+            yield from carry.put_in_bin(hand, item.name, goal)
+
+
+SCRIPTS: Mapping[str, Callable[[Hand, Spoken], Actions]] = MappingProxyType(
+    {
+        "reach": _reach,
+        "push": _push,
+        "place": _place,
+        "stack": _stack,
+        "drawer": _drawer,
+        "button": _button,
+        "switch": _switch,
+        "peg": _peg,
+        "sort": _sort,
+    }
+)
