@@ -5,6 +5,8 @@ Threads may share one store. Watch out: without a budget for the cache every sam
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from embodia.io.frame_index import FrameIndex
 from embodia.io.video import Frames, Video, scan
 
 DEFAULT_CACHE_BYTES = 16 << 30
+_VIDEOS_KEPT = 32
 
 
 class FrameStore:
@@ -31,7 +34,8 @@ class FrameStore:
         self._cache = FrameCache(root, cache_bytes)
         self._mapped: dict[tuple[str, int], Frames] = {}
         self._indices: dict[Path, FrameIndex] = {}
-        self._full = cache_bytes <= 0
+        self._full = self._uncached = cache_bytes <= 0
+        self._open = threading.local()
 
     def gather(self, camera: str, episodes: NDArray[np.int64], positions: NDArray[np.int64]) -> Frames:
         """uint8 (B T H W 3) for `episodes` (B,) and frame `positions` (B, T) inside them.
@@ -67,7 +71,7 @@ class FrameStore:
 
     def _frames(self, camera: str, episode: int) -> Frames | None:
         known = self._mapped.get((camera, episode))
-        if known is not None:
+        if known is not None or self._uncached:
             return known
         row, span = self._rows[episode], self._span(camera, episode)
         try:
@@ -105,7 +109,17 @@ class FrameStore:
                 f"is {index.height} x {index.width}, the set says {self._shapes[camera]}", file=path, leaf=camera
             )
         chosen = np.arange(row.length) if positions is None else positions
-        return Video(path, index).frames(chosen + offset)
+        return self._video(path, index).frames(chosen + offset)
+
+    def _video(self, path: Path, index: FrameIndex) -> Video:
+        """This thread's decoder of that file; the files that were used last are kept."""
+        kept: OrderedDict[Path, Video] = self._open.__dict__.setdefault("videos", OrderedDict())
+        if path not in kept:
+            kept[path] = Video(path, index)
+            if len(kept) > _VIDEOS_KEPT:
+                kept.popitem(last=False)
+        kept.move_to_end(path)
+        return kept[path]
 
     def _span(self, camera: str, episode: int) -> Span:
         return self._rows[episode].videos[layout.image_key(camera)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +19,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from embodia.core.errors import CorruptFileError, MissingExtraError, MissingFileError, ShapeError
@@ -103,7 +104,7 @@ def scan(path: str | Path) -> FrameIndex:
 
 def decode_bytes(data: bytes, index: FrameIndex, *, where: str) -> Frames:
     """All frames of an mp4 file in memory, in order of display."""
-    return _decode(data, 0, index, np.arange(len(index)), _decoder(index, where), where)
+    return _Decoder(index, where).frames(lambda first, last: data[first:last], np.arange(len(index)))
 
 
 class Video:
@@ -116,7 +117,7 @@ class Video:
     def __init__(self, path: str | Path, index: FrameIndex | None = None) -> None:
         self.path = Path(path)
         self.index = index or scan(self.path)
-        self._context: av.VideoCodecContext | None = None
+        self._decoder: _Decoder | None = None
         try:
             size = self.path.stat().st_size
         except FileNotFoundError as error:
@@ -135,12 +136,11 @@ class Video:
         wanted = np.asarray(indices, dtype=np.int64)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
             raise ShapeError(f"frame {wanted.min()}..{wanted.max()} of {len(self)}", file=self.path, leaf="frames")
-        if self._context is None:
-            self._context = _decoder(self.index, str(self.path))
-        first, last = self.index.span(wanted)
+        if self._decoder is None:
+            self._decoder = _Decoder(self.index, str(self.path))
         with _corrupt(self.path), self.path.open("rb") as file:
-            data = os.pread(file.fileno(), last - first, first)
-        return _decode(data, first, self.index, wanted, self._context, str(self.path))
+            number = file.fileno()
+            return self._decoder.frames(lambda first, last: os.pread(number, last - first, first), wanted)
 
 
 def _check_frames(frames: Frames, profile: VideoProfile) -> None:
@@ -194,57 +194,67 @@ def _index(container: av.container.InputContainer, size: int, where: str) -> Fra
     )
 
 
-def _decoder(index: FrameIndex, where: str) -> av.VideoCodecContext:
-    try:
-        context = av.CodecContext.create(index.codec, "r")
-    except (av.FFmpegError, ValueError) as error:
-        raise CorruptFileError(f"codec {index.codec!r} cannot be decoded here", file=where) from error
-    if not isinstance(context, av.VideoCodecContext):
-        raise CorruptFileError(f"codec {index.codec!r} is not for video", file=where)
-    context.extradata = index.extradata
-    context.thread_count = 1
-    return context
+class _Decoder:
+    """A codec and a colour converter that are kept: making the latter costs thirty times a small picture."""
 
+    def __init__(self, index: FrameIndex, where: str) -> None:
+        self._index, self._where = index, where
+        try:
+            context = av.CodecContext.create(index.codec, "r")
+        except (av.FFmpegError, ValueError) as error:
+            raise CorruptFileError(f"codec {index.codec!r} cannot be decoded here", file=where) from error
+        if not isinstance(context, av.VideoCodecContext):
+            raise CorruptFileError(f"codec {index.codec!r} is not for video", file=where)
+        context.extradata = index.extradata
+        context.thread_count = 1
+        self._context, self._convert = context, VideoReformatter()
 
-def _decode(
-    data: bytes, start: int, index: FrameIndex, wanted: NDArray[np.int64], context: av.VideoCodecContext, where: str
-) -> Frames:
-    out = np.empty((len(wanted), index.height, index.width, 3), dtype=np.uint8)
-    places: dict[int, list[int]] = {}
-    for place, frame in enumerate(wanted):
-        places.setdefault(int(index.shown[frame]), []).append(place)
-    with _corrupt(where):
-        for run in index.runs(wanted):
-            for picture in _pictures(data, start, index, run, context):
-                for place in places.pop(picture.pts, ()) if picture.pts is not None else ():
-                    _copy(picture, out[place])
-    if places:
-        raise CorruptFileError(f"frame at tick {min(places)} does not decode", file=where, leaf="frames")
-    return out
+    def frames(self, read: Callable[[int, int], bytes], wanted: NDArray[np.int64]) -> Frames:
+        """The frames `wanted`; `read(first, last)` gives bytes of the file. Raises `CorruptFileError`."""
+        index = self._index
+        out = np.empty((len(wanted), index.height, index.width, 3), dtype=np.uint8)
+        places: dict[int, list[int]] = {}
+        for place, tick in enumerate(index.shown[wanted].tolist()):
+            places.setdefault(tick, []).append(place)
+        with _corrupt(self._where):
+            for run in index.runs(wanted):
+                missing = set(index.pts[run.start : run.stop].tolist()).intersection(places)
+                for picture in self._pictures(read, run, missing):
+                    missing.discard(picture.pts)
+                    for place in places.pop(picture.pts, ()) if picture.pts is not None else ():
+                        self._copy(picture, out[place])
+        if places:
+            raise CorruptFileError(f"frame at tick {min(places)} does not decode", file=self._where, leaf="frames")
+        return out
 
+    def _pictures(
+        self, read: Callable[[int, int], bytes], run: range, missing: Collection[int]
+    ) -> Iterator[av.VideoFrame]:
+        """Pictures of a run; a decoder that still holds some of the `missing` ones is drained, which is slow."""
+        index, context = self._index, self._context
+        first = index.offset[run.start : run.stop]
+        last = first + index.size[run.start : run.stop]
+        begin = int(first.min())
+        data = read(begin, int(last.max()))
+        ticks = index.pts[run.start : run.stop].tolist()
+        for start, stop, tick in zip((first - begin).tolist(), (last - begin).tolist(), ticks, strict=True):
+            packet = av.Packet(data[start:stop])
+            packet.pts = packet.dts = tick
+            yield from context.decode(packet)
+        if missing:
+            yield from context.decode(None)
+            context.flush_buffers()
 
-def _pictures(
-    data: bytes, start: int, index: FrameIndex, run: range, context: av.VideoCodecContext
-) -> Iterator[av.VideoFrame]:
-    for position in run:
-        offset = int(index.offset[position]) - start
-        packet = av.Packet(data[offset : offset + int(index.size[position])])
-        packet.pts = packet.dts = int(index.pts[position])
-        yield from context.decode(packet)
-    yield from context.decode(None)
-    context.flush_buffers()
-
-
-def _copy(picture: av.VideoFrame, out: Frames) -> None:
-    if picture.format.name != "gbrp" or (picture.height, picture.width) != out.shape[:2]:
-        image = picture.to_ndarray(format="rgb24")
-        if image.shape != out.shape:
-            raise ValueError(f"a frame of {image.shape} among frames of {out.shape}")
-        out[...] = image
-        return
-    for channel, plane in zip((1, 2, 0), picture.planes, strict=True):
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        out[..., channel] = rows[: out.shape[0], : out.shape[1]]
+    def _copy(self, picture: av.VideoFrame, out: Frames) -> None:
+        if picture.format.name != "gbrp" or (picture.height, picture.width) != out.shape[:2]:
+            image = self._convert.reformat(picture, format="rgb24", threads=1).to_ndarray()
+            if image.shape != out.shape:
+                raise ValueError(f"a frame of {image.shape} among frames of {out.shape}")
+            out[...] = image
+            return
+        for channel, plane in zip((1, 2, 0), picture.planes, strict=True):
+            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+            out[..., channel] = rows[: out.shape[0], : out.shape[1]]
 
 
 @contextmanager
