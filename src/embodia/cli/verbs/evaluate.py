@@ -2,7 +2,8 @@
 
 The environment is set up as the data set was collected (tasks, cameras, profile), or as a published suite prescribes
 (`--suite`; `--suite list` names them); the policy's contract, its pictures and the seeds are checked before the first
-episode. `--policy expert random` judges a suite's scripted expert beside random actions.
+episode. `--policy expert random` judges a suite's scripted expert beside random actions; `--remote` judges a policy
+that lives behind openpi's websocket protocol.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ EXAMPLES = (
     "embodia evaluate --suite list",
     "embodia evaluate --suite metaworld/mt10 --checkpoint runs/mt10 --data data/mt10 --out runs/mt10/evaluation",
     "embodia evaluate --suite metaworld/mt10 --policy expert random --episodes 10 --out runs/sanity",
+    "embodia evaluate --suite libero/goal --remote ws://localhost:8000 --remote-contract env --out runs/foreign",
 )
 
 
@@ -40,6 +42,18 @@ class Options:
     """A published benchmark with its own protocol; "list" names all."""
     policy: tuple[Literal["expert", "random"], ...] = ()
     """Judge the suite's expert, random actions, or both, instead of a checkpoint."""
+    remote: str = ""
+    """Judge the policy behind this address, ws://host:port or wss://host:port, instead of a checkpoint."""
+    remote_contract: str = ""
+    """What its numbers mean, if it does not say: a JSON file, or `env` if it was made for this environment."""
+    remote_keys: Path | None = None
+    """JSON file of the names in its messages; without one its own, or those of openpi's examples."""
+    remote_token_file: Path | None = None
+    """File with the token that it wants."""
+    remote_authority: Path | None = None
+    """PEM file to check its certificate against."""
+    remote_timeout_s: float = 30.0
+    """Longest wait for an answer."""
     result: Path | None = None
     """Also write the shared keys of the report to this file."""
     tasks: tuple[str, ...] = ()
@@ -115,12 +129,29 @@ def _sanity(options: Options, out: Path) -> dict[str, Any]:
 def _checkpoint(options: Options, out: Path) -> dict[str, Any]:
     from embodia.cli.evaluating import evaluate_checkpoint
 
-    if options.checkpoint is None:
-        raise ConfigError("a checkpoint is needed", leaf="checkpoint", cure="Add --checkpoint RUN, or --policy expert.")
+    if (options.checkpoint is None) == (not options.remote):
+        cure = "Add --checkpoint RUN, --remote ws://host:port, or --policy expert."
+        raise ConfigError("one policy is needed", leaf="checkpoint", cure=cure)
     if options.data is None and not options.suite:
         raise ConfigError("the training data or a suite is needed", leaf="data", cure="Add --data FOLDER.")
     data = [] if options.data is None else [options.data]
-    return evaluate_checkpoint(options.checkpoint, data, _config(options), out)
+    if options.checkpoint is not None:
+        return evaluate_checkpoint(options.checkpoint, data, _config(options), out)
+    return _remote(options, data, out)
+
+
+def _remote(options: Options, data: list[Path], out: Path) -> dict[str, Any]:
+    from embodia.cli.remote import Remote, evaluate_remote
+
+    remote = Remote(
+        url=options.remote,
+        contract=options.remote_contract,
+        keys=options.remote_keys,
+        token_file=options.remote_token_file,
+        authority=options.remote_authority,
+        timeout_s=options.remote_timeout_s,
+    )
+    return evaluate_remote(remote, data, _config(options), out)
 
 
 def _config(options: Options) -> EvalConfig:

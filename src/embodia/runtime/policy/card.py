@@ -13,7 +13,7 @@ from embodia.core.config import from_json, to_json
 from embodia.core.errors import ConfigError, ContractError, RemoteError
 from embodia.core.protocols import Policy
 from embodia.core.provenance import Provenance
-from embodia.core.specs import Contract
+from embodia.core.specs import Contract, require_match
 from embodia.runtime.policy.keys import WireKeys, openpi_keys, require_keys, require_whole
 
 NAME = "embodia"
@@ -78,16 +78,18 @@ def from_metadata(metadata: Any) -> Card | None:
 
 
 def agree(card: Card | None, contract: Contract | None, keys: WireKeys | None) -> Card:
-    """The card to work with: the server's, with what the user declared in its place.
+    """The card to work with: the server's own, or one of what the user declared; declared keys come before its own.
 
-    Raises `ContractError` when nobody says what the numbers mean, and what `require_keys` raises.
+    Raises `ContractError` when nobody says what the numbers mean or both do and differ, and what `require_keys` raises.
     """
+    if contract is not None and card is not None:
+        require_match(contract, card.contract, left_name="the declared contract", right_name="the server's")
     if contract is None and card is None:
-        cure = "Declare it: --remote-contract FILE, or `data` if it was made for this data set."
+        cure = "Declare it: --remote-contract FILE, or `env` if it was made for this environment."
         raise ContractError("the server does not say what its numbers mean", leaf="contract", cure=cure)
     if card is None:
         assert contract is not None
         card = Card(contract=contract, keys=keys or openpi_keys(contract.observation))
-    card = replace(card, contract=contract or card.contract, keys=keys or card.keys)
+    card = replace(card, keys=keys or card.keys)
     require_keys(card.keys, card.contract.observation)
     return card
