@@ -21,6 +21,8 @@ from embodia.envs.protocol import CameraView, EnvConfig
 from embodia.envs.sentences import Sentences
 from embodia.envs.simulated import Family, SimulatedEnv, body_of
 
+FAMILIES = ("metaworld", "ogbench", "robosuite", "fetch", "adroit", "franka_kitchen")
+
 
 def words(name):
     return Sentences(canonical=(f"Go {name}.",), train=(f"Move {name}.",), held_out=(f"Walk {name}.",))
@@ -214,7 +216,7 @@ def test_sentences_must_not_stand_in_two_splits():
     assert words("up").of("held_out") == ("Walk up.",)
 
 
-@pytest.mark.parametrize("file", ["_metaworld_language.json", "_ogbench_language.json"])
+@pytest.mark.parametrize("file", [f"_{family}_language.json" for family in FAMILIES])
 def test_every_family_says_enough(file):
     table = sentences.read("embodia.envs.adapters", file)
     assert table

@@ -9,14 +9,11 @@ The one thing to watch: placements come from numpy's global generator, which is 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import logging
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,6 +22,7 @@ import numpy.typing as npt
 from embodia.core.errors import EnvironmentFailure, MissingExtraError
 from embodia.core.seeds import derive_seed
 from embodia.envs.adapters._libero_bddl import Atom
+from embodia.envs.adapters._robosuite_settings import without_log_file
 from embodia.envs.drawing import PACKAGES, choose_opengl
 from embodia.envs.versions import installed
 
@@ -182,7 +180,7 @@ def _build(path: Path) -> Any:
     choose_opengl()
     with _quiet():
         try:
-            _without_log_file()
+            without_log_file()
             from libero.libero.envs import TASK_MAPPING
             from libero.libero.envs.bddl_utils import get_problem_info
             from robosuite import load_controller_config
@@ -208,18 +206,6 @@ def _build(path: Path) -> Any:
             )
         except (ValueError, KeyError, AssertionError, OSError, RuntimeError) as error:
             raise EnvironmentFailure(f"LIBERO scene cannot be built: {error}", file=path) from error
-
-
-def _without_log_file() -> None:
-    """Give robosuite, unless the user wrote one, private settings that keep its log out of the shared /tmp."""
-    name = "robosuite.macros_private"
-    found = importlib.util.find_spec("robosuite")
-    folders = found.submodule_search_locations if found else None
-    if name in sys.modules or any(Path(folder, "macros_private.py").exists() for folder in folders or ()):
-        return
-    settings = ModuleType(name)
-    vars(settings).update(CONSOLE_LOGGING_LEVEL=None, FILE_LOGGING_LEVEL=None)
-    sys.modules[name] = settings
 
 
 @contextlib.contextmanager

@@ -66,8 +66,9 @@ def quiet() -> Iterator[None]:
     """Keep a benchmark's chatter and warnings while importing, building and stepping off the caller's screen."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    no_words = contextlib.redirect_stderr(io.StringIO())
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), no_words:
             warnings.simplefilter("ignore")
             yield
     finally:
