@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from embodia.core.errors import ConfigError, UnknownNameError
-from embodia.envs.drawing import Painter, choose_opengl
+from embodia.envs.drawing import Painter
 from embodia.envs.profiles import profile
 from embodia.envs.protocol import CameraView
 
-choose_opengl()
 mujoco = pytest.importorskip("mujoco")
 pytest.importorskip("numba")
 import raster_oracle as oracle  # noqa: E402

