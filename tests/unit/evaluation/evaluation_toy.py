@@ -134,7 +134,7 @@ class ToyVector:
 
 
 def colour_of(sentence):
-    return next(name for name in COLOURS if name in sentence)
+    return next((name for name in COLOURS if name in sentence), None)
 
 
 class Policy:
@@ -178,7 +178,8 @@ class Honest(Policy):
     """Looks for the square that the sentence names."""
 
     def goal(self, picture, state, sentence):
-        return find(picture, colour_of(sentence))
+        colour = colour_of(sentence)
+        return colour and find(picture, colour)
 
 
 class IgnoresLanguage(Policy):

@@ -1,4 +1,4 @@
-"""Changes of pictures: blank, noise, dead camera, brightness.
+"""Changes of pictures: blank, noise, dead camera, brightness, a patch.
 
 A blank picture is the control that shows whether a policy uses its eyes at all. The one thing to watch: noise depends
 on (seed, number of the call), so a rollout repeats only when the function is made anew for it.
@@ -73,3 +73,27 @@ def noise(standard_deviation: float, seed: int = 0) -> Change:
         return _changed(observation, add)
 
     return change
+
+
+def stamp(pattern: Images, place: tuple[float, float], share: float, cameras: tuple[str, ...] = ()) -> Change:
+    """`pattern` (h w 3) over every picture, `share` of its height tall; `place` from (0, 0) top left to (1, 1).
+
+    `cameras` names those that are changed; empty means all. Raises `ConfigError` for a share or place outside 0 ... 1.
+    """
+    if not 0 < share <= 1 or not all(0 <= part <= 1 for part in place):
+        raise ConfigError(f"a patch of share {share} at {place} is not inside a picture", leaf="share")
+
+    def change(camera: str, image: Images) -> Images:
+        if cameras and camera not in cameras:
+            return image
+        height, width = image.shape[-3:-1]
+        size = max(1, round(share * height))
+        wide = min(size, width)
+        rows = np.arange(size) * pattern.shape[0] // size
+        columns = np.arange(wide) * pattern.shape[1] // wide
+        top, left = round(place[0] * (height - size)), round(place[1] * (width - wide))
+        changed = image.copy()
+        changed[..., top : top + size, left : left + wide, :] = pattern[rows][:, columns]
+        return changed
+
+    return lambda observation: _changed(observation, change)
