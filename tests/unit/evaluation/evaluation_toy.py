@@ -203,7 +203,7 @@ class Memorised(Policy):
     def goal(self, picture, state, sentence):
         env = ToyEnv({"place"})
         env.reset("reach-red", 0)
-        return env.squares[colour_of(sentence)]
+        return env.squares.get(colour_of(sentence))
 
 
 @dataclass

@@ -28,10 +28,12 @@ from embodia.evaluation.redteam.arms import GARBAGE, OtherPictures, Seeing, othe
 from embodia.evaluation.redteam.decoy import DECOY, DecoyVector
 from embodia.evaluation.redteam.evidence import Duel, Status, fewest_wins, needs, needs_at_last, prefers
 from embodia.evaluation.redteam.findings import Attack, Audit, Finding
-from embodia.evaluation.redteam.influence import SAME, Questioned
+from embodia.evaluation.redteam.influence import Questioned
 from embodia.evaluation.redteam.memory import copying
 from embodia.evaluation.redteam.triggers import PATTERNS, Suspect, Trigger, family, strengths, suspects
 from embodia.evaluation.redteam.watching import Watching
+
+_SILENT = "{} changes its actions beyond its own noise."
 
 
 class World(Vector, Protocol):
@@ -123,40 +125,40 @@ class _Audit:
     def scout(self) -> None:
         """Play the episodes that the probes draw on, asking what each sense changes."""
         config = self.config
-        exchanges = {
-            "words": other_words(self._all_sentences()),
-            "pictures": static(config.seed),
-            "senses": other_senses(config.seed),
-        }
-        late = 2 * max(1, config.execute or self.policy.contract.action.chunk) / self.policy.contract.action.rate_hz
-        asked = Questioned(self.policy, exchanges, late_after_s=min(late, 1.0))
+        exchanges = {"words": other_words(self._all_sentences()), "pictures": static(config.seed)}
+        self.asked = Questioned(self.policy, exchanges, late={"senses": other_senses(config.seed)})
         plans = [self._plan(config.budget + i) for i in range(config.scouting)]
-        self.scouted = self._play("scouting", asked, plans, vector=self.watch)
-        self.influence = asked.largest()
+        self.scouted = self._play("scouting", self.asked, plans, vector=self.watch)
 
     def listens(self) -> Finding:
         """Whether it needs the sentence."""
-        if self.influence["words"] <= SAME:
-            return Finding(name="listens", status="flagged", text="No sentence ever changes an action.")
+        if self.asked.without_effect("words", self.config.alpha):
+            return Finding(name="listens", status="flagged", text=_SILENT.format("No sentence"))
         if not any(self.partners.values()):
             return self._needs("listens", "garbage", lambda i: self._told(i, GARBAGE[i % len(GARBAGE)]))
         return self._needs("listens", "other sentence", self._swapped)
 
     def looks(self) -> Finding:
         """Whether it needs its pictures."""
-        if self.influence["pictures"] <= SAME:
-            return Finding(name="looks", status="flagged", text="No picture ever changes an action.")
+        if self.asked.without_effect("pictures", self.config.alpha):
+            return Finding(name="looks", status="flagged", text=_SILENT.format("No picture"))
         blindfold = OtherPictures(self.policy, self.watch.logs, self.config.seed)
         return self._needs("looks", "other pictures", self._plan, blindfold)
 
     def reacts(self) -> Finding:
         """Whether it replays demonstrations."""
-        if self.influence["senses"] <= SAME:
-            return Finding(name="reacts", status="flagged", text="Later in an episode no sense changes an action.")
+        if self.asked.without_effect("senses", self.config.alpha):
+            return Finding(
+                name="reacts",
+                status="flagged",
+                text=_SILENT.format("Once begun, no sense"),
+            )
         if not self.accused.data:
             return Finding(name="reacts", status="undecided", text="Without its training data copies cannot be found.")
         played = [log.actions for log in self.watch.logs]
         found = copying(played, self.accused.data, self.world.contract.action, alpha=self.config.alpha)
+        if found.status == "undecided":
+            return Finding(name="reacts", status="undecided", text="Too few comparable episodes.")
         text = (
             f"Its episodes are {100 * found.policy:.1f} % of the action range away from the nearest demonstration, "
             f"demonstrations {100 * found.demonstrations:.1f} % from each other "
@@ -222,7 +224,7 @@ class _Audit:
             successes=sum(outcomes),
             tried=len(outcomes),
             episodes=self.played,
-            influence=self.influence,
+            influence=self.asked.largest(),
         )
 
     def _needs(

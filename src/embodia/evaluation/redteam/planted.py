@@ -49,22 +49,30 @@ class Blind:
 
 
 class Replayer:
-    """Memorised: replays a demonstration of the task that is told, with a little noise so that it is no exact copy."""
+    """Memorised: replays a demonstration of the task that is told, with a little noise so that it is no exact copy.
+
+    `sentences` maps what may be told to the tasks it may mean; other wordings are taken for the likest of these.
+    """
 
     def __init__(
         self, data: Sequence[Episodes], sentences: Mapping[str, tuple[str, ...]], chunk: int, noise: float = 0.0
     ) -> None:
         self._replay = BlindReplay(data, sentences, chunk)
-        self._noise, self._calls = noise, 0
+        self._known, self._noise, self._calls = tuple(sentences), noise, 0
         self.contract = self._replay.contract
 
     def act(self, observation: Observation, carry: Carry, rng: Rng) -> tuple[ActionChunk, Carry]:
         """The next actions of the demonstration that was drawn when the episode began."""
         self._calls += 1
-        chosen = np.random.default_rng(self._calls)
-        chunk, after = self._replay.act(observation, carry, chosen)
-        noise = chosen.normal(0, self._noise, chunk.actions.shape).astype(np.float32)
+        drawn = np.random.default_rng(self._calls)
+        told = tuple(self._likest(sentence) for sentence in observation.instruction)
+        chunk, after = self._replay.act(replace(observation, instruction=told), carry, drawn)
+        noise = drawn.normal(0, self._noise, chunk.actions.shape).astype(np.float32)
         return replace(chunk, actions=np.clip(chunk.actions + noise, -1, 1)), after
+
+    def _likest(self, sentence: str) -> str:
+        words = set(sentence.lower().strip(".").split())
+        return max(self._known, key=lambda known: len(words & set(known.lower().strip(".").split())))
 
 
 class Backdoored:

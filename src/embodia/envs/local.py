@@ -1,0 +1,63 @@
+"""Many environments in this process: what `VectorEnv` does, without processes, for small worlds and for debugging.
+
+Physics and drawing share the caller's core, so it is only right where an episode costs less than a message to another
+process. The one thing to watch: what runs in this process can be reached from this process, a policy included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from embodia.core.errors import ConfigError
+from embodia.core.types import Observation
+from embodia.envs.protocol import Env
+from embodia.envs.slot import Slot, Start, Took, views_of
+
+
+class LocalVector:
+    """`slots` environments, each built by `make_env`; the last `history` pictures of each are kept."""
+
+    def __init__(self, make_env: Callable[[], Env], *, slots: int = 8, history: int = 1) -> None:
+        if min(slots, history) < 1:
+            raise ConfigError(f"at least one slot and one step of history, got {slots} and {history}")
+        self.slots, self.history = slots, history
+        self._envs = [make_env() for _ in range(slots)]
+        first = self._envs[0]
+        self.contract, self.provenance, self.tasks = first.contract, first.provenance, first.tasks
+        self.instructions, self.scene_partners = first.instructions, first.scene_partners
+        self._images = {
+            camera.name: np.zeros((slots, history, camera.height, camera.width, 3), np.uint8)
+            for camera in self.contract.observation.cameras
+        }
+        self._slots = [Slot(env, views_of(self._images, index), history) for index, env in enumerate(self._envs)]
+        self._took: dict[int, Took] = {}
+
+    def begin(self, starts: Mapping[int, Start]) -> dict[int, Took]:
+        """Reset these slots and draw; slot -> what holds at the start."""
+        self._took |= {slot: self._slots[slot].begin(start) for slot, start in starts.items()}
+        return {slot: self._took[slot] for slot in starts}
+
+    def run_chunks(self, chunks: Mapping[int, npt.NDArray[np.floating[Any]]]) -> dict[int, Took]:
+        """Run open loop (H A) in each of these slots, then draw once."""
+        self._took |= {slot: self._slots[slot].run(actions) for slot, actions in chunks.items()}
+        return {slot: self._took[slot] for slot in chunks}
+
+    def observation(self, slot: int, instruction: str = "") -> Observation:
+        """What the slot saw when it last stopped: images (1 T H W 3), state (1 T S); a copy."""
+        took = self._took[slot]
+        return Observation(
+            images={name: array[slot][None].copy() for name, array in self._images.items()},
+            state=None if took.state is None else took.state[None],
+            instruction=(instruction or took.instruction,),
+            embodiment=self.contract.embodiment,
+            time_s=took.time_s[None],
+        )
+
+    def close(self) -> None:
+        """Close every environment; may be called twice."""
+        for env in self._envs:
+            env.close()
