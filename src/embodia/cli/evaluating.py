@@ -46,7 +46,7 @@ def command_line() -> str:
 
 def write_suite_result(path: Path, report: dict[str, Any]) -> None:
     """The shared keys of a report, with what its suite adds."""
-    further = {key: report[key] for key in ("suite", "score", "groups") if key in report}
+    further = {key: report[key] for key in ("suite", "score", "chains", "groups") if key in report}
     write_result(path, report, subject=report["policy"], control_per_task=control_per_task(report), **further)
 
 

@@ -58,7 +58,8 @@ class EpisodePlan:
 
     `instruction` empty means the canonical sentence of `swapped_to`, or of `task`. With `swapped_to` the policy is told
     to do another task in the scene of `task`, and the episode ends when that one is done. `judged` are further tasks to
-    watch. `film_every` > 0 keeps a picture at every so many steps.
+    watch. `own_words` tells what the episode itself asks for at every moment, for benchmarks whose sentence depends on
+    the scene or changes on the way. `film_every` > 0 keeps a picture at every so many steps.
     """
 
     task: str
@@ -67,6 +68,7 @@ class EpisodePlan:
     swapped_to: str | None = None
     judged: tuple[str, ...] = ()
     film_every: int = 0
+    own_words: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +195,8 @@ class _Run:
             return
         for slot, took in self.vector.begin(starts).items():
             plan = self.plans[waiting[slot]]
-            words = plan.instruction or self.vector.instructions(plan.swapped_to or plan.task, "canonical")[0]
+            words = took.instruction if plan.own_words else plan.instruction
+            words = words or self.vector.instructions(plan.swapped_to or plan.task, "canonical")[0]
             seen = self.vector.observation(slot, words)
             self.playing[slot] = _Playing(waiting[slot], plan, slot, words, seen, took, list(took.film))
         if not self.stateless:
@@ -242,6 +245,8 @@ class _Run:
     def _take(self, episode: _Playing, took: Took) -> None:
         episode.took = took
         episode.film.extend(took.film)
+        if episode.plan.own_words:
+            episode.instruction = took.instruction or episode.instruction
         if not took.done:
             episode.observation = self.vector.observation(episode.slot, episode.instruction)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,15 @@ class Simulation(Protocol):
 
     def close(self) -> None:
         """Free physics and graphics."""
+        ...
+
+
+@runtime_checkable
+class Speaking(Protocol):
+    """A simulation whose sentence depends on the episode, or changes on the way."""
+
+    def sentence(self) -> str:
+        """What is asked for now; empty leaves it to the family's sentences."""
         ...
 
 
@@ -203,9 +212,11 @@ class SimulatedEnv:
         return (self._family.partners or {}).get(scene, ())
 
     def _sense(self) -> Observation:
+        simulation = self.simulation
+        said = simulation.sentence() if isinstance(simulation, Speaking) else ""
         return Observation(
-            state=np.asarray(self.simulation.proprioception(), np.float32)[None, None],
-            instruction=self._family.sentences[self._task].canonical,
+            state=np.asarray(simulation.proprioception(), np.float32)[None, None],
+            instruction=(said,) if said else self._family.sentences[self._task].canonical,
             embodiment=self._family.body,
             time_s=np.array([[self._steps / self._family.rate_hz]]),
         )

@@ -98,14 +98,18 @@ class Slot:
         return self._report()
 
     def run(self, actions: npt.NDArray[np.floating[Any]]) -> Took:
-        """Apply `actions` (H A) one after the other; stops early when the episode ends."""
+        """Apply `actions` (H A) one after the other; stops when the episode ends or asks for something else."""
+        told = self._sensed[-1].instruction
         for index, action in enumerate(actions):
             if self._episode.done:
                 break
             self._step(action)
-            if len(actions) - index <= self._history and not self._episode.done:
+            asked_anew = self._sensed[-1].instruction != told
+            if (len(actions) - index <= self._history or asked_anew) and not self._episode.done:
                 self._draw()
             self._film()
+            if asked_anew:
+                break
         return self._report()
 
     def _step(self, action: npt.NDArray[np.floating[Any]]) -> None:

@@ -151,7 +151,11 @@ def _headline(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _subtitle(report: Mapping[str, Any]) -> str:
-    wording = {"held_out": "sentences it never read", "train": "sentences it was trained on"}
+    wording = {
+        "held_out": "sentences it never read",
+        "train": "sentences it was trained on",
+        "episode": "what each scene asks for",
+    }
     words = wording.get(report["config"].get("sentences", ""), "the canonical sentences")
     seeds = "unseen" if report["training_episodes"] else "unchecked"
     return f"{report['n']} episodes on {seeds} seeds, {words}; {_count(len(report['controls']), 'control')}"

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Literal, Protocol, TypeAlias
 
 from embodia.core.errors import ComparisonError, ConfigError
 from embodia.core.names import unknown
 from embodia.envs.protocol import EnvConfig, Split, chosen
 from embodia.envs.rollout import EpisodePlan
+from embodia.envs.vector import Wrap
+from embodia.evaluation.chains import ChainRule, chained
 from embodia.evaluation.controls import CONTROLS, OTHER_SENTENCE, Episodes
 from embodia.evaluation.episodes import POLICY
 from embodia.evaluation.score import Score
+
+Wording: TypeAlias = Literal["canonical", "train", "held_out", "episode"]
+"""A split of an environment's sentences, or whatever each episode asks for itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +33,14 @@ class EvalConfig:
     family, env       the environment and its settings; `env.horizon` bounds an episode in control steps
     tasks             empty means all that the environment offers
     episodes          for each task, on seeds first_seed, first_seed + 1, ...
-    sentences         which wording is told; a task without any falls back to its canonical sentence
+    sentences         which wording is told; a task without any falls back to its canonical sentence; "episode" tells
+                      what the scene itself asks for, at every moment
     execute           actions of a chunk that are carried out before the policy looks again (0: all of it)
     slots, workers    episodes at once (part of the result), processes (not part of it; 0: one a core)
     controls          names of the controls, and control_episodes for each of them and each task
     score             "success", or "best_reward" to report that too
     suite             facts of the benchmark (name, source, protocol, differs) that the report repeats
+    chain             plays chains of tasks instead of single ones, in environments that can
     groups            named parts of the tasks whose rates are reported apart
     clips             rollouts shown for each task and outcome, out of the first `filmed` episodes
     seed              root of the policy's own randomness
@@ -43,7 +51,7 @@ class EvalConfig:
     tasks: tuple[str, ...] = ()
     episodes: int = 20
     first_seed: int = 1_000_000
-    sentences: Split = "held_out"
+    sentences: Wording = "held_out"
     execute: int = 0
     slots: int = 8
     workers: int = 0
@@ -53,6 +61,7 @@ class EvalConfig:
     filmed: int = 10
     allow_other_profile: bool = False
     score: Score = "success"
+    chain: ChainRule | None = None
     suite: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seed: int = 0
@@ -71,6 +80,11 @@ class EvalConfig:
     def seeds(self) -> range:
         """The seeds of every task."""
         return range(self.first_seed, self.first_seed + self.episodes)
+
+
+def wrap_of(config: EvalConfig) -> Wrap | None:
+    """What is put round each environment of an evaluation."""
+    return None if config.chain is None else partial(chained, rule=config.chain)
 
 
 class Words(Protocol):
@@ -107,9 +121,16 @@ def plans(config: EvalConfig, words: Words, arm: str, *, film_every: int = 0) ->
             told = partners[number % len(partners)] if partners else None
             said = sentences(config, words, told or task)
             turn = number // max(1, len(partners))
-            film = film_every if number < config.filmed else 0
+            own = config.sentences == "episode" and told is None
             found.append(
-                EpisodePlan(task=task, seed=seed, instruction=said[turn % len(said)], swapped_to=told, film_every=film)
+                EpisodePlan(
+                    task=task,
+                    seed=seed,
+                    instruction="" if own else said[turn % len(said)],
+                    swapped_to=told,
+                    film_every=film_every if number < config.filmed else 0,
+                    own_words=own,
+                )
             )
     return found
 
@@ -126,6 +147,8 @@ def known_partners(config: EvalConfig, words: Words, task: str) -> tuple[str, ..
 
 def sentences(config: EvalConfig, words: Words, task: str) -> tuple[str, ...]:
     """The wordings told for a task."""
+    if config.sentences == "episode":
+        return words.instructions(task)
     return words.instructions(task, config.sentences) or words.instructions(task)
 
 

@@ -23,6 +23,7 @@ from embodia.core.seeds import derive_seed
 from embodia.core.specs import require_match
 from embodia.envs.rollout import EpisodeResult, rollout, torch_generator
 from embodia.envs.vector import VectorEnv
+from embodia.evaluation.chains import chain_entry
 from embodia.evaluation.controls import (
     BLANK_IMAGE,
     BLIND_REPLAY,
@@ -43,6 +44,7 @@ from embodia.evaluation.plans import (
     plans,
     require_new_seeds,
     sentence_map,
+    wrap_of,
 )
 from embodia.evaluation.report import write_report
 from embodia.evaluation.score import score_entry
@@ -96,7 +98,8 @@ def evaluate(
     subject = subject or Subject()
     if vector is None:
         history = int(getattr(policy, "history", 1))
-        with VectorEnv(config.family, config.env, slots=config.slots, workers=config.workers, history=history) as made:
+        kept = {"slots": config.slots, "workers": config.workers, "history": history}
+        with VectorEnv(config.family, config.env, wrap=wrap_of(config), **kept) as made:
             return evaluate(policy, config, out, subject=subject, vector=made, own=own, progress=progress, clock=clock)
     run = _Run(policy, config, subject, vector, own or {}, progress, clock or SystemClock())
     differences = run.check()
@@ -168,6 +171,8 @@ class _Run:
         summary = summarise(self.episodes, rate_hz=self.vector.contract.action.rate_hz)
         if config.score != "success":
             summary["score"] = score_entry(self.episodes)
+        if config.chain is not None:
+            summary["chains"] = chain_entry(self.episodes, config.chain)
         if config.groups:
             summary["groups"] = group_rates(self.episodes, config.groups)
         if config.suite:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -22,10 +22,11 @@ from embodia.core.protocols import Carry, Policy, Rng
 from embodia.core.specs import Contract
 from embodia.core.types import ActionChunk, Array, Observation
 from embodia.envs.protocol import Env, Split, StepResult
-from embodia.envs.vector import VectorEnv
+from embodia.envs.vector import VectorEnv, Wrap
+from embodia.evaluation.chains import Chained
 from embodia.evaluation.controls import RANDOM_POLICY, RandomPolicy
 from embodia.evaluation.episodes import POLICY
-from embodia.evaluation.plans import EvalConfig
+from embodia.evaluation.plans import EvalConfig, wrap_of
 from embodia.evaluation.runner import BLIND_CHUNK, Progress, evaluate
 from embodia.evaluation.runner import Subject as Described
 from embodia.evaluation.suites import Suite
@@ -49,19 +50,19 @@ class Blindfolded:
         self.contract = replace(env.contract, observation=sight)
         self.provenance, self.tasks = env.provenance, env.tasks
         self._expert: Expert | None = None
+        self._asked = ""
         self._sensed = Observation()
 
     def reset(self, task: str, seed: int) -> Observation:
         """Start an episode, with an expert of its own."""
         self._sensed = self._env.reset(task, seed)
         if self._experts is not None:
-            self._expert = self._experts(task)
-            self._expert.begin()
+            self._call(task)
         return self._sensed
 
     def step(self, action: Array) -> StepResult:
         """What `action`, or the expert instead, does."""
-        result = self._env.step(action if self._expert is None else self._expert.act(self._env))
+        result = self._env.step(action if self._expert is None else self._act())
         self._sensed = result[0]
         return result
 
@@ -84,6 +85,18 @@ class Blindfolded:
     def close(self) -> None:
         """Close the environment inside."""
         self._env.close()
+
+    def _call(self, task: str) -> None:
+        assert self._experts is not None
+        asked = self._env.asked if isinstance(self._env, Chained) else task
+        self._expert, self._asked = self._experts(asked), asked
+        self._expert.begin()
+
+    def _act(self) -> Array:
+        if isinstance(self._env, Chained) and self._env.asked != self._asked:
+            self._call(self._asked)
+        assert self._expert is not None
+        return self._expert.act(self._env.env if isinstance(self._env, Chained) else self._env)
 
 
 class Silent:
@@ -129,7 +142,7 @@ def sanity(
     )
     config = replace(config, filmed=0, clips=0)
     with ExitStack() as stack:
-        free = stack.enter_context(_vector(config, Blindfolded))
+        free = stack.enter_context(_vector(config))
         described = Described(
             trained=free.provenance,
             facts={"name": subjects[0], "suite": suite.name},
@@ -140,10 +153,21 @@ def sanity(
         policy: Policy = RandomPolicy(free.contract, config.env.horizon or BLIND_CHUNK)
         if subjects[0] == "expert":
             policy = Silent(free.contract, config.env.horizon or BLIND_CHUNK)
-            experts = partial(make_expert, config.family)
-            own = {POLICY: stack.enter_context(_vector(config, partial(Blindfolded, experts=experts)))}
+            own = {POLICY: stack.enter_context(_vector(config, partial(make_expert, config.family)))}
         return evaluate(policy, config, out, subject=described, vector=free, own=own, progress=progress)
 
 
-def _vector(config: EvalConfig, wrap: Callable[[Env], Env]) -> VectorEnv:
+@dataclass(frozen=True)
+class _Wrapped:
+    """Blindfolded, and chained before that where the suite plays chains; travels to the workers."""
+
+    inner: Wrap | None
+    experts: Callable[[str], Expert] | None
+
+    def __call__(self, env: Env) -> Env:
+        return Blindfolded(self.inner(env) if self.inner else env, self.experts)
+
+
+def _vector(config: EvalConfig, experts: Callable[[str], Expert] | None = None) -> VectorEnv:
+    wrap = _Wrapped(inner=wrap_of(config), experts=experts)
     return VectorEnv(config.family, config.env, slots=config.slots, workers=config.workers, wrap=wrap)

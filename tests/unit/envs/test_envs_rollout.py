@@ -1,5 +1,7 @@
 """Rollout against a vector on paper; the same on real simulators is in test_envs_vector.py."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from embodia.core.errors import ConfigError, NotFiniteError
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
 from embodia.core.types import ActionChunk, Observation
 from embodia.envs.rollout import EpisodePlan, pick, rollout, stack
-from embodia.envs.slot import Took
+from embodia.envs.slot import Slot, Took
 
 SPEC = ActionSpec(parts=(ActionPart(name="a", dim=1, representation="ee_position_delta"),), rate_hz=10.0)
 CONTRACT = Contract(
@@ -196,3 +198,59 @@ def test_a_slot_keeps_to_its_task_then_helps_where_most_is_left():
 def test_stack_needs_something():
     with pytest.raises(ConfigError):
         stack([])
+
+
+class Asking:
+    """A vector of one slot whose episode asks for something else from step 3 on."""
+
+    def __init__(self):
+        self.slots, self.told, self.steps, self.contract = 1, [], 0, CONTRACT
+        env = SimpleNamespace(reset=self.reset, step=self.step, observe=self.see, judge=lambda task: False)
+        self.slot = Slot(env, {}, 1)
+
+    def see(self):
+        words = "first" if self.steps < 3 else "second"
+        return Observation(state=np.zeros((1, 1, 1), np.float32), instruction=(words,), time_s=np.array([[0.0]]))
+
+    def reset(self, task, seed):
+        self.steps = 0
+        return self.see()
+
+    def step(self, action):
+        self.steps += 1
+        return self.see(), 0.0, False, self.steps >= 8, {"success": False}
+
+    def instructions(self, task, split="canonical"):
+        return ("the task's own",)
+
+    def begin(self, starts):
+        self.took = {slot: self.slot.begin(start) for slot, start in starts.items()}
+        return self.took
+
+    def run_chunks(self, chunks):
+        self.took = {slot: self.slot.run(actions) for slot, actions in chunks.items()}
+        return self.took
+
+    def observation(self, slot, instruction=""):
+        took = self.took[slot]
+        return Observation(
+            state=took.state[None], instruction=(instruction or took.instruction,), time_s=took.time_s[None]
+        )
+
+    def act(self, observation, carry, rng):
+        self.told.append((self.steps, observation.instruction[0]))
+        actions = np.zeros((1, 4, 1), np.float32)
+        return ActionChunk(actions=actions, valid=np.ones((1, 4), bool), spec=self.contract.action), None
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        (True, [(0, "first"), (3, "second"), (7, "second")]),
+        (False, [(0, "the task's own"), (3, "the task's own"), (7, "the task's own")]),
+    ],
+)
+def test_own_words_follow_the_episode_and_cut_the_chunk(own, told):
+    vector = Asking()
+    rollout(vector, vector, [EpisodePlan(task="t", seed=0, own_words=own)], make_rng=np.random.default_rng)
+    assert vector.told == told

@@ -14,9 +14,10 @@ from types import MappingProxyType
 
 from embodia.core.errors import ConfigError
 from embodia.core.names import Folder, unknown
-from embodia.envs.protocol import EnvConfig, Split
+from embodia.envs.protocol import EnvConfig
+from embodia.evaluation.chains import ChainRule
 from embodia.evaluation.controls import CONTROLS
-from embodia.evaluation.plans import EvalConfig
+from embodia.evaluation.plans import EvalConfig, Wording
 from embodia.evaluation.score import Score
 
 FOLDER = Folder(kind="suite", package="embodia.evaluation.suites")
@@ -33,6 +34,7 @@ class Suite:
     first_seed  seed of the first episode of a task
     sentences   which wording is told
     score       "success", or "best_reward": the mean over episodes of the largest reward of one step is added
+    chain       plays chains of tasks, each on a seed of its own
     groups      named parts of the tasks that the publication reports apart
     source      title, year and arXiv number
     protocol    how the published number is made, in one sentence
@@ -47,8 +49,9 @@ class Suite:
     source: str
     protocol: str
     first_seed: int = 1_000_000
-    sentences: Split = "canonical"
+    sentences: Wording = "canonical"
     score: Score = "success"
+    chain: ChainRule | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     differs: str = ""
     extra: str = ""
@@ -84,6 +87,7 @@ class Suite:
             slots=slots,
             workers=workers,
             score=self.score,
+            chain=self.chain,
             suite=self.facts,
             groups=self.groups,
             seed=seed,
