@@ -57,7 +57,7 @@ def rank_table(outcomes: Outcomes) -> RankTable:
             raise ConfigError("a policy without episodes has no rank", leaf=name)
     names = sorted(outcomes, key=lambda name: -rate_of(list(outcomes[name].values())).value)
     pairs = list(combinations(names, 2))
-    verdicts = dict(zip(pairs, corrected([_verdict(outcomes[a], outcomes[b]) for a, b in pairs]), strict=True))
+    verdicts = dict(zip(pairs, corrected([outcome_verdict(outcomes[a], outcomes[b]) for a, b in pairs]), strict=True))
     beats = _beats(verdicts)
     letters = letter_groups(names, beats)
     standings = tuple(_standing(name, names, outcomes, beats, letters) for name in names)
@@ -101,7 +101,8 @@ def bootstrap_ranks(
     return {name: (float(ends[0, i]), float(ends[1, i])) for i, name in enumerate(names)}
 
 
-def _verdict(first: Mapping[Any, bool], second: Mapping[Any, bool]) -> Verdict:
+def outcome_verdict(first: Mapping[Any, bool], second: Mapping[Any, bool]) -> Verdict:
+    """The verdict on two tables key -> success: paired over shared keys, unpaired where there are none."""
     shared = [key for key in first if key in second]
     if shared:
         return verdict_paired([first[key] for key in shared], [second[key] for key in shared])
@@ -111,6 +112,15 @@ def _verdict(first: Mapping[Any, bool], second: Mapping[Any, bool]) -> Verdict:
 def _beats(verdicts: Mapping[tuple[str, str], Verdict]) -> set[tuple[str, str]]:
     """(better, worse) of the pairs that were told apart."""
     return {(b, a) if v.difference > 0 else (a, b) for (a, b), v in verdicts.items() if v.distinguishable}
+
+
+def alone_in_front(names: Sequence[str], verdicts: Mapping[tuple[str, str], Verdict]) -> str | None:
+    """The name that beats every other one in `verdicts` (already corrected); None where there is no such, or no other.
+
+    Nothing else may be set in bold.
+    """
+    wins = [better for better, _ in _beats(verdicts)]
+    return next((name for name in names if len(names) > 1 and wins.count(name) == len(names) - 1), None)
 
 
 def _standing(
