@@ -53,7 +53,7 @@ class Gripper:
     stiffness: float = 600.0
     damping: float = 12.0
     force_n: float = 25.0
-    friction: float = 1.5
+    friction: float = 2.0
     rgba: Rgba = (0.16, 0.16, 0.18, 1.0)
     human: bool = False
 

@@ -17,7 +17,7 @@ from embodia.envs.desk.furniture import add_distractor, add_fixture, add_thing
 from embodia.envs.desk.machines import ALL_BITS, WORLD_BIT, add_body
 from embodia.envs.desk.scenes import Look, Scene
 
-TIMESTEP_S = 0.005
+TIMESTEP_S = 1.0 / 300.0
 FIXED_CAMERAS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], float]] = {
     "front": ((0.75, 0.0, 0.62), (-0.06, 0.0, 0.07), 46.0),
     "side": ((0.0, 0.85, 0.5), (0.0, 0.0, 0.04), 42.0),
