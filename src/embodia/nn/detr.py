@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
+from embodia.nn.dropout import Dropout
 from embodia.nn.scaled_dot import attend
 
 
@@ -67,7 +68,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.up = nn.Linear(sizes.width, sizes.hidden)
         self.down = nn.Linear(sizes.hidden, sizes.width)
-        self.dropout = nn.Dropout(sizes.dropout)
+        self.dropout = Dropout(sizes.dropout)
         nn.init.xavier_uniform_(self.up.weight)
         nn.init.xavier_uniform_(self.down.weight)
 
@@ -86,16 +87,20 @@ class EncoderLayer(nn.Module):
         self.feed_forward = FeedForward(sizes)
         self.norm_attention = nn.LayerNorm(sizes.width)
         self.norm_feed_forward = nn.LayerNorm(sizes.width)
-        self.dropout = nn.Dropout(sizes.dropout)
+        self.dropout = Dropout(sizes.dropout)
 
-    def forward(self, x: Tensor, position: Tensor, mask: Tensor | None) -> Tensor:
-        """(B N D) to (B N D); `position` (N D)."""
+    def forward(self, x: Tensor, position: Tensor, mask: Tensor | None, first: int | None = None) -> Tensor:
+        """(B N D) to (B N D), or to (B first D) where only the first rows are wanted; `position` (N D)."""
         if self.pre_norm:
             normed = self.norm_attention(x)
-            x = x + self.dropout(self.attention(normed, position, normed, position, mask))
+            x = x[:, :first] + self.dropout(self._attend(normed, position, mask, first))
             return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
-        x = self.norm_attention(x + self.dropout(self.attention(x, position, x, position, mask)))
+        x = self.norm_attention(x[:, :first] + self.dropout(self._attend(x, position, mask, first)))
         return self.norm_feed_forward(x + self.dropout(self.feed_forward(x)))
+
+    def _attend(self, x: Tensor, position: Tensor, mask: Tensor | None, first: int | None) -> Tensor:
+        queries = x if first is None else x[:, :first]
+        return self.attention(queries, position[:first], x, position, mask)
 
 
 class DecoderLayer(nn.Module):
@@ -110,18 +115,23 @@ class DecoderLayer(nn.Module):
         self.norm_attention = nn.LayerNorm(sizes.width)
         self.norm_cross = nn.LayerNorm(sizes.width)
         self.norm_feed_forward = nn.LayerNorm(sizes.width)
-        self.dropout = nn.Dropout(sizes.dropout)
+        self.dropout = Dropout(sizes.dropout)
 
     def forward(
         self, x: Tensor, position: Tensor, memory: Tensor, memory_position: Tensor, mask: Tensor | None
     ) -> Tensor:
-        """(B Q D) to (B Q D); `position` (Q D), memory (B N D), `memory_position` (N D), `mask` (B 1 1 N)."""
+        """(B Q D) to (B Q D); `position` (Q D), memory (B N D), `memory_position` (N D), `mask` (B 1 1 N).
+
+        `x` may be (1 Q D) where all rows begin alike; what happens among the queries is then computed once.
+        """
         if self.pre_norm:
             normed = self.norm_attention(x)
             x = x + self.dropout(self.attention(normed, position, normed, position, None))
+            x = x.expand(len(memory), -1, -1)
             normed = self.norm_cross(x)
             x = x + self.dropout(self.cross(normed, position, memory, memory_position, mask))
             return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
         x = self.norm_attention(x + self.dropout(self.attention(x, position, x, position, None)))
+        x = x.expand(len(memory), -1, -1)
         x = self.norm_cross(x + self.dropout(self.cross(x, position, memory, memory_position, mask)))
         return self.norm_feed_forward(x + self.dropout(self.feed_forward(x)))

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from embodia.nn.dropout import dropout as drop
+
 LONGEST_PLAIN = 512 * 512
 """Queries times keys up to which the plain way is taken; beyond, its memory counts more than its speed."""
 
@@ -39,7 +41,7 @@ def _plain(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropo
     if mask is not None:
         weights = weights.masked_fill(~mask, 0.0)
     if dropout:
-        weights = F.dropout(weights, dropout)
+        weights = drop(weights, dropout)
     seen = weights.view(batch, groups, heads // groups * length, key.shape[2]) @ value
     return seen.view(batch, heads, length, dim)
 

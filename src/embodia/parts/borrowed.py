@@ -14,4 +14,4 @@ from embodia.parts.encoders.language import describe_embedding, embed_sentence
 def borrowed_weights(policy: nn.Module) -> dict[str, dict[str, str]]:
     """Use -> package, version and sha256 of frozen weights; empty when there are none. Raises `MissingExtraError`."""
     uses_sentences = any(getattr(module, "embed", None) is embed_sentence for module in policy.modules())
-    return {"language": dict(describe_embedding())} if uses_sentences else {}
+    return {"language": describe_embedding()} if uses_sentences else {}

@@ -40,13 +40,15 @@ class ChunkRegression(nn.Module):
         self.config = config
         self.queries = nn.Parameter(torch.randn(chunk, sizes.width))
         self.layers = nn.ModuleList(DecoderLayer(sizes) for _ in range(config.layers))
+        self.dropout = sizes.dropout
         self.norm = nn.LayerNorm(sizes.width)
         self.head = nn.Linear(sizes.width, action_dim)
 
     def forward(self, context: Context) -> Tensor:
         """The mode of the density, (B H A)."""
         memory, mask, position = join(context.groups), key_mask(context.groups), positions(context.groups)
-        x = self.queries.new_zeros(len(memory), *self.queries.shape)
+        random = self.training and self.dropout > 0.0
+        x = self.queries.new_zeros(len(memory) if random else 1, *self.queries.shape)
         for layer in self.layers:
             x = layer(x, self.queries, memory, position, mask)
         return self.head(self.norm(x))

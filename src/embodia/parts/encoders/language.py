@@ -34,12 +34,15 @@ Embed = Callable[[str], Tensor]
 """A sentence to a (384,) float32 vector of length one on the CPU."""
 
 
-@lru_cache(maxsize=1)
 def describe_embedding() -> dict[str, str]:
     """Package, version and sha256 of the frozen weights, for checkpoints. Raises `MissingExtraError`."""
-    weights = _model_folder() / "model.safetensors"
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    digest = _digest(_model_folder() / "model.safetensors")
     return {"package": PACKAGE, "version": importlib.metadata.version(PACKAGE), "sha256": digest}
+
+
+@lru_cache(maxsize=4)
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @lru_cache(maxsize=100_000)

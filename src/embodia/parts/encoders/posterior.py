@@ -50,8 +50,10 @@ class Posterior(nn.Module):
         state = self.state(observation.state[:, -1:])  # type: ignore[index]
         x = torch.cat([self.summary.expand(len(actions), -1, -1), state, actions], dim=1)
         valid = torch.cat([chunk.valid.new_ones(len(actions), 2), chunk.valid], dim=1)
-        for layer in self.layers:
-            x = layer(x, self.order, valid[:, None, None])
+        mask = valid[:, None, None]
+        for layer in self.layers[:-1]:
+            x = layer(x, self.order, mask)
+        x = self.layers[-1](x, self.order, mask, first=1)
         mean, log_variance = self.moments(self.norm(x[:, 0])).chunk(2, dim=-1)
         return mean, log_variance
 
