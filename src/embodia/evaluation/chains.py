@@ -48,7 +48,8 @@ class Chained:
             raise ConfigError(f"tasks of {name} cannot be chained", cure="It needs skills, starts, begin and ask.")
         self.env: Chainable = env
         self.rule = rule
-        self.contract, self.provenance, self.tasks = env.contract, env.provenance, (TASK,)
+        self.contract, self.provenance = env.contract, env.provenance
+        self.tasks: tuple[str, ...] = (TASK,)
         self.chain = Chain(start={}, tasks=())
         self._done = self._steps = 0
 
