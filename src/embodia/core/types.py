@@ -25,6 +25,7 @@ class Observation:
 
     images       camera name -> uint8 (B T H W C), upright RGB
     depth        camera name -> float32 metres (B T H W)
+    segmentation camera name -> int32 (B T H W), what the numbers stand for is said by who made them
     state        float32 (B T S), in the units of the spec
     points, touch, wrench, audio   float32 with leading (B T); None where the body has none
     instruction  B sentences
@@ -35,6 +36,7 @@ class Observation:
 
     images: Mapping[str, Array] = field(default_factory=dict)
     depth: Mapping[str, Array] = field(default_factory=dict)
+    segmentation: Mapping[str, Array] = field(default_factory=dict)
     state: Array | None = None
     points: Array | None = None
     touch: Array | None = None

@@ -1,7 +1,8 @@
 """What the desk's robot senses; only what was asked for is computed.
 
 The one thing to watch: `state` is proprioception alone, the same in every scene, so that places of objects and goals
-have to be seen.
+have to be seen. The profile "fast" draws colour with the own renderer, "faithful" with MuJoCo's; depth, segmentation
+and points come from the own renderer under both.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ import numpy.typing as npt
 
 from embodia.core.names import unknown
 from embodia.core.specs import StatePart
+from embodia.envs.desk import feel
 from embodia.envs.desk.bodies import Body
 from embodia.envs.desk.build import FIXED_CAMERAS
+from embodia.envs.desk.raster import Frame, Raster, points_from_depth
 from embodia.envs.desk.world import World
 from embodia.envs.drawing import Painter
 from embodia.envs.profiles import VisualProfile
 from embodia.envs.protocol import CameraView
 
-SENSES = ("rgb",)
+SENSES = ("rgb", "depth", "segmentation", "points", "wrench", "touch")
+POINTS = 1024
+"""How many points a cloud has."""
+ROOM_M = ((-0.6, 0.8), (-0.75, 0.75), (-0.02, 0.8))
+"""Where a point counts, x y z: the backdrop is not part of a cloud."""
 _PAINTERS_KEPT = 8
 
 
@@ -47,6 +54,11 @@ def state_parts(body: Body) -> tuple[StatePart, ...]:
     return tuple(parts)
 
 
+def segments(world: World) -> tuple[str, ...]:
+    """What the numbers of a segmentation stand for: 0 the surroundings, 1 the robot, then things and fixtures."""
+    return ("surroundings", "robot", *world.names)
+
+
 class Senses:
     """Reads worlds of one body. Raises `UnknownNameError` for a sense that does not exist."""
 
@@ -56,8 +68,10 @@ class Senses:
         for name in self._wanted:
             if name not in SENSES:
                 raise unknown("sense", name, SENSES)
+        self._traced = profile.name == "fast" or bool({"depth", "segmentation", "points"} & set(self._wanted))
         self._size = sum(part.dim for part in state_parts(body))
         self._painters: dict[int, tuple[Any, Painter]] = {}
+        self._rasters: dict[int, tuple[Any, Raster]] = {}
 
     def state(self, world: World) -> npt.NDArray[np.float32]:
         """Joints, tool point in the frame of the mount, its forward axis, opening; for wheels x, y, cos, sin."""
@@ -77,12 +91,25 @@ class Senses:
         return found
 
     def see(self, world: World) -> dict[str, Any]:
-        """The fields of an observation that were asked for."""
+        """The fields of an observation that were asked for, (1 1 ...) each."""
         world.refresh()
         found: dict[str, Any] = {}
+        frames = self._raster(world).draw(world.data) if self._traced else {}
         if "rgb" in self._wanted:
-            pictures = self._painter(world).draw(world.data)
-            found["images"] = {name: image[None, None] for name, image in pictures.items()}
+            fast = self._profile.name == "fast"
+            pictures = {name: frame.rgb for name, frame in frames.items()} if fast else self._paint(world)
+            found["images"] = _lead(pictures)
+        if "depth" in self._wanted:
+            found["depth"] = _lead({name: frame.depth for name, frame in frames.items()})
+        if "segmentation" in self._wanted:
+            names = _segment_of_geom(world)
+            found["segmentation"] = _lead({name: names[frame.segmentation] for name, frame in frames.items()})
+        if "points" in self._wanted:
+            found["points"] = self._cloud(world, frames)[None, None]
+        if "wrench" in self._wanted:
+            found["wrench"] = np.concatenate([feel.wrench(world, arm) for arm in range(len(world.arms))])[None, None]
+        if "touch" in self._wanted:
+            found["touch"] = np.concatenate([feel.touch(world, arm) for arm in range(len(world.arms))])[None, None]
         return found
 
     def close(self) -> None:
@@ -90,11 +117,47 @@ class Senses:
         for _, painter in self._painters.values():
             painter.close()
         self._painters.clear()
+        self._rasters.clear()
 
-    def _painter(self, world: World) -> Painter:
-        key = id(world.model)
-        if key not in self._painters:
-            while len(self._painters) >= _PAINTERS_KEPT:
-                self._painters.pop(next(iter(self._painters)))[1].close()
-            self._painters[key] = (world.model, Painter(world.model, self._views, self._profile))
-        return self._painters[key][1]
+    def _paint(self, world: World) -> dict[str, npt.NDArray[np.uint8]]:
+        kept = self._painters
+        if id(world.model) not in kept:
+            while len(kept) >= _PAINTERS_KEPT:
+                kept.pop(next(iter(kept)))[1].close()
+            kept[id(world.model)] = (world.model, Painter(world.model, self._views, self._profile))
+        return kept[id(world.model)][1].draw(world.data)
+
+    def _raster(self, world: World) -> Raster:
+        kept = self._rasters
+        if id(world.model) not in kept:
+            while len(kept) >= _PAINTERS_KEPT:
+                kept.pop(next(iter(kept)))
+            kept[id(world.model)] = (world.model, Raster(world.model, self._views))
+        return kept[id(world.model)][1]
+
+    def _cloud(self, world: World, frames: Mapping[str, Frame]) -> npt.NDArray[np.float32]:
+        """`POINTS` points of all views, evenly taken: x y z in world metres, r g b in 0..1."""
+        raster, parts = self._raster(world), []
+        for name, frame in frames.items():
+            points, there = points_from_depth(frame.depth, raster.eye(world.data, name))
+            for axis, (low, high) in enumerate(ROOM_M):
+                there &= (points[..., axis] > low) & (points[..., axis] < high)
+            parts.append(np.concatenate([points[there], frame.rgb[there].astype(np.float32) / 255.0], axis=1))
+        whole = np.concatenate(parts)
+        if not len(whole):
+            return np.zeros((POINTS, 6), np.float32)
+        return whole[np.linspace(0, len(whole) - 1, POINTS).round().astype(np.int64)]
+
+
+def _lead(pictures: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    return {name: picture[None, None] for name, picture in pictures.items()}
+
+
+def _segment_of_geom(world: World) -> npt.NDArray[np.int32]:
+    """Segment of each geom; the last entry, where -1 points to, is for nothing at all."""
+    found = np.zeros(world.model.ngeom + 1, np.int32)
+    for name in world.robot_names:
+        found[:-1][world.geoms(name)] = 1
+    for number, name in enumerate(world.names):
+        found[:-1][world.geoms(name)] = number + 2
+    return found

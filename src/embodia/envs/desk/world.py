@@ -50,6 +50,15 @@ class World:
         """Things and fixtures by name."""
         return tuple(self._bodies)
 
+    @property
+    def robot_names(self) -> tuple[str, ...]:
+        """The names that together are the robot."""
+        return (*("arm" if index == 0 else f"arm{index}" for index in range(len(self.arms))), "cart")
+
+    def geoms(self, name: str) -> npt.NDArray[np.bool_]:
+        """Which geoms (G,) belong to a name. Raises `UnknownNameError`."""
+        return self._mask(name)
+
     def reset(self) -> None:
         """Back to the start of the scene, at rest."""
         mujoco.mj_resetData(self.model, self.data)
