@@ -177,7 +177,7 @@ def _picture(value: Any, key: str, channels_first: bool) -> Array:
     if not isinstance(value, np.ndarray) or value.ndim not in (3, 4):
         raise ShapeError("a picture is an array (H W 3), or (T H W 3)", file=WHERE, leaf=key)
     value = np.moveaxis(value, -3, -1) if channels_first else value
-    return np.ascontiguousarray(value[None, None] if value.ndim == 3 else value[None])
+    return np.array(value[None, None] if value.ndim == 3 else value[None], order="C")
 
 
 def _state(message: Mapping[str, Any], keys: WireKeys, spec: ObservationSpec) -> Array:
