@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from embodia.core.errors import ConfigError
+from embodia.core.errors import ConfigError, UnknownNameError
 from embodia.envs.protocol import CameraView
 
 mujoco = pytest.importorskip("mujoco")
@@ -91,6 +92,17 @@ def test_pictures_can_be_drawn_into_given_arrays(worlds):
     assert (second["side"].rgb == kept).all()
 
 
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("spoil", [lambda a: a[:-1], lambda a: a.astype(np.float64), lambda a: np.asfortranarray(a)])
+def test_pictures_are_not_drawn_into_unlike_arrays(worlds, part, spoil):
+    batch = batch_of(worlds)
+    frames = batch.draw()
+    frames["wrist"] = replace(frames["wrist"], **{part: spoil(getattr(frames["wrist"], part))})
+    with pytest.raises(ConfigError, match="cannot draw"):
+        batch.draw(frames)
+    batch.close()
+
+
 def test_batches_of_bodies(worlds):
     batch = batch_of(worlds, labels="body")
     frames = batch.draw()
@@ -137,7 +149,7 @@ def test_points_of_every_view_agree_about_a_table(worlds):
 
 def test_points_of_an_unknown_view_are_refused(worlds):
     model, data = worlds[0]
-    with pytest.raises(ConfigError, match="nowhere"):
+    with pytest.raises(UnknownNameError, match="nowhere"):
         Raster(model, VIEWS).eye(data, "nowhere")
 
 

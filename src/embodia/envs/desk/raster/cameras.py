@@ -18,22 +18,27 @@ from embodia.envs.protocol import CameraView
 
 
 class Camera:
-    """One view of one world. Raises `UnknownNameError` for a camera the model lacks, `ConfigError` for parallel."""
+    """One view of a model. Raises `UnknownNameError` for a camera the model lacks, `ConfigError` for a parallel one."""
 
-    def __init__(self, model: Any, data: Any, view: CameraView) -> None:
+    def __init__(self, model: Any, view: CameraView) -> None:
         self.view = view
-        index = -1 if view.lookat_m is not None else _find(model, view)
-        pose = _visualised(model, view, index)
-        lens, field = _lens(pose, view.drawn[1] / view.drawn[0]), np.array([90.0])
+        self._index = index = -1 if view.lookat_m is not None else _find(model, view)
+        self._lens, self._field = (
+            _lens(_visualised(model, view, index), view.drawn[1] / view.drawn[0]),
+            np.array([90.0]),
+        )
         if not _measured(model, index):
-            field = model.cam_fovy[index : index + 1] if index >= 0 else np.array([float(model.vis.global_.fovy)])
-            lens[:4] /= math.tan(math.radians(field[0]) / 2)
-        if index < 0:
-            position, rotation = _free(view)
+            self._field = model.cam_fovy[index : index + 1] if index >= 0 else np.array([float(model.vis.global_.fovy)])
+            self._lens[:4] /= math.tan(math.radians(self._field[0]) / 2)
+
+    def at(self, data: Any) -> Eyes:
+        """The camera in one world; place and rotation are views of `data`, so they follow it."""
+        if self._index < 0:
+            position, rotation = _free(self.view)
         else:
-            one = slice(index, index + 1)
+            one = slice(self._index, self._index + 1)
             position, rotation = data.cam_xpos[one], data.cam_xmat[one]
-        self.eyes = Eyes(position=position, rotation=rotation, lens=lens[None], field=field)
+        return Eyes(position=position, rotation=rotation, lens=self._lens[None], field=self._field)
 
 
 def _measured(model: Any, index: int) -> bool:

@@ -18,12 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from embodia.core.errors import ConfigError
+from embodia.core.names import unknown
 from embodia.envs.desk.raster.cameras import Camera
 from embodia.envs.desk.raster.copying import addresses, copy_bytes
 from embodia.envs.desk.raster.kernel import draw
 from embodia.envs.desk.raster.project import project
-from embodia.envs.desk.raster.reading import DRAWN_GROUPS, Labels, Source
-from embodia.envs.desk.raster.tables import Eyes, Pictures, Projection, Scenes
+from embodia.envs.desk.raster.reading import DRAWN_GROUPS, Labels, Reader
+from embodia.envs.desk.raster.tables import Array, Eyes, Pictures, Projection, Scenes
 from embodia.envs.drawing import fit
 from embodia.envs.protocol import CameraView
 
@@ -55,35 +56,36 @@ class Raster:
         labels: Labels = "geom",
         groups: Collection[int] = DRAWN_GROUPS,
     ) -> None:
-        self._model, self._views = model, views
-        self._labels, self._groups = labels, frozenset(groups)
-        self._world: _World | None = None
+        self._reader = Reader(model, labels, groups)
+        self._cameras = [Camera(model, view) for view in views]
         self._seen = _projection(model.ngeom)
+        self._world: _World | None = None
 
     def draw(self, data: Any) -> dict[str, Frame]:
         """One frame for each view of the scene in `data` as it is now."""
         world = self._bound(data)
-        world.source.update()
-        return {camera.view.name: self._draw(world, camera) for camera in world.cameras}
+        world.scenes.head[0] = self._reader.headlight
+        pairs = zip(self._cameras, world.eyes, strict=True)
+        return {camera.view.name: self._draw(world.scenes, eyes, camera.view) for camera, eyes in pairs}
 
     def eye(self, data: Any, view: str) -> Eyes:
-        """Where the camera of a view is now, for `points_from_depth`. Raises `ConfigError` for one it lacks."""
-        for camera in self._bound(data).cameras:
-            if camera.view.name == view:
-                return camera.eyes
-        raise ConfigError(f"no view {view!r} among {[known.name for known in self._views]}", leaf="views")
+        """Where the camera of a view is now, for `points_from_depth`. Raises `UnknownNameError`."""
+        names = [camera.view.name for camera in self._cameras]
+        if view not in names:
+            raise unknown("view", view, names)
+        return self._bound(data).eyes[names.index(view)]
 
     def _bound(self, data: Any) -> _World:
-        if self._world is None or self._world.source.data is not data:
-            self._world = _World(self._model, data, self._views, self._labels, self._groups)
+        if self._world is None or self._world.data is not data:
+            self._world = _World(self._reader, self._cameras, data)
         return self._world
 
-    def _draw(self, world: _World, camera: Camera) -> Frame:
-        height, width = camera.view.drawn
+    def _draw(self, scenes: Scenes, eyes: Eyes, view: CameraView) -> Frame:
+        height, width = view.drawn
         out = _pictures(1, height, width)
-        project(0, 1, world.source.scenes, camera.eyes, height, width, self._seen)
-        draw(0, 1, world.source.scenes, camera.eyes, self._seen, out)
-        return _fitted(Frame(rgb=out.rgb[0], depth=out.depth[0], segmentation=out.segmentation[0]), camera.view)
+        project(0, 1, scenes, eyes, height, width, self._seen)
+        draw(0, 1, scenes, eyes, self._seen, out)
+        return _fitted(Frame(rgb=out.rgb[0], depth=out.depth[0], segmentation=out.segmentation[0]), view)
 
 
 class RasterBatch:
@@ -109,19 +111,27 @@ class RasterBatch:
             if view.render is not None:
                 raise ConfigError("a batch draws pictures at their final size", leaf=view.name)
         self._views = views
-        worlds = [_World(model, data, views, labels, groups) for model, data in zip(models, datas, strict=True)]
-        self._worlds = worlds
-        self._scenes = _joined([world.source.scenes for world in worlds])
-        self._eyes = [_joined_eyes([world.cameras[index].eyes for world in worlds]) for index in range(len(views))]
-        self._copies = np.array([self._copies_of(number) for number in range(len(worlds))], np.int64)
+        kept = {
+            key: (Reader(model, labels, groups), [Camera(model, view) for view in views])
+            for key, model in {id(model): model for model in models}.items()
+        }
+        self._worlds = [_World(*kept[id(model)], data) for model, data in zip(models, datas, strict=True)]
+        self._scenes = _joined([world.scenes for world in self._worlds])
+        self._eyes = [_joined_eyes([world.eyes[index] for world in self._worlds]) for index in range(len(views))]
+        self._copies = np.array([self._copies_of(number) for number in range(len(models))], np.int64)
         self._seen = _projection(len(self._scenes.kind))
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads)
         self._finish = weakref.finalize(self, self._pool.shutdown, wait=False)
 
     def draw(self, out: dict[str, Frame] | None = None) -> dict[str, Frame]:
-        """One frame (W H W' ...) a view of all worlds as they are now, into `out` when given (as returned before)."""
+        """One frame (W H W' ...) a view of all worlds as they are now, into `out` when given (as returned before).
+
+        Raises `ConfigError` when `out` has arrays of another kind.
+        """
         result = out or {view.name: _empty(len(self._worlds), view) for view in self._views}
+        for view in self._views:
+            _check(result[view.name], (len(self._worlds), view.height, view.width))
         bounds = np.linspace(0, len(self._worlds), min(4 * self._threads, len(self._worlds)) + 1).astype(int)
         parts = [(int(a), int(b)) for a, b in pairwise(bounds)]
         if self._threads == 1:
@@ -145,17 +155,14 @@ class RasterBatch:
 
     def _copies_of(self, number: int) -> list[tuple[int, int, int]]:
         """What `copy_bytes` shall bring from one world's memory into the joined tables."""
-        pairs = []
-        source, start = self._worlds[number].source.scenes, self._scenes.start
+        pairs: list[tuple[Array, Array]] = []
+        world, start = self._worlds[number], self._scenes.start
         for name, column in _COLUMNS.items():
             rows = slice(start[number, column], start[number + 1, column])
-            pairs.append((getattr(self._scenes, name)[rows], getattr(source, name)))
-        pairs += [
-            (self._scenes.head[number, row], light) for row, light in enumerate(self._worlds[number].source.lights)
-        ]
-        for index, eyes in enumerate(self._eyes):
-            mine = self._worlds[number].cameras[index].eyes
-            pairs += [(whole[number : number + 1], one) for whole, one in zip(eyes, mine, strict=True)]
+            pairs.append((getattr(self._scenes, name)[rows], getattr(world.scenes, name)))
+        pairs += zip(self._scenes.head[number], world.reader.headlight, strict=True)
+        for whole, mine in zip(self._eyes, world.eyes, strict=True):
+            pairs += [(part[number : number + 1], one) for part, one in zip(whole, mine, strict=True)]
         return [addresses(target, origin) for target, origin in pairs]
 
 
@@ -168,13 +175,12 @@ _COLUMNS = {
 
 
 class _World:
-    """A source and its cameras."""
+    """One world's tables and eyes; they point into `data`, which is held."""
 
-    def __init__(
-        self, model: Any, data: Any, views: tuple[CameraView, ...], labels: Labels, groups: Collection[int]
-    ) -> None:
-        self.source = Source(model, data, labels, groups)
-        self.cameras = [Camera(model, data, view) for view in views]
+    def __init__(self, reader: Reader, cameras: list[Camera], data: Any) -> None:
+        self.reader, self.data = reader, data
+        self.scenes = reader.at(data)
+        self.eyes = [camera.at(data) for camera in cameras]
 
 
 def _joined(parts: list[Scenes]) -> Scenes:
@@ -208,6 +214,13 @@ def _pictures(worlds: int, height: int, width: int) -> Pictures:
 def _empty(worlds: int, view: CameraView) -> Frame:
     out = _pictures(worlds, view.height, view.width)
     return Frame(rgb=out.rgb, depth=out.depth, segmentation=out.segmentation)
+
+
+def _check(frame: Frame, shape: tuple[int, int, int]) -> None:
+    wanted = ((frame.rgb, (*shape, 3), np.uint8), (frame.depth, shape, np.float32), (frame.segmentation, shape, np.int32))
+    for array, size, kind in wanted:
+        if array.shape != size or array.dtype != kind or not array.flags.c_contiguous or not array.flags.writeable:
+            raise ConfigError(f"cannot draw {np.dtype(kind)} {size} into {array.dtype} {array.shape}", leaf="out")
 
 
 def _fitted(frame: Frame, view: CameraView) -> Frame:

@@ -167,7 +167,7 @@ def project(first: int, last: int, scenes: Scenes, eyes: Eyes, height: int, widt
         for geom in range(scenes.start[world, 0], scenes.start[world + 1, 0]):
             kind = scenes.kind[geom]
             out.rectangle[geom, :] = 0
-            if not scenes.drawn[scenes.group[geom]] or scenes.rgba[geom, 3] == 0.0:
+            if not scenes.drawn[min(max(scenes.group[geom], 0), 5)] or scenes.rgba[geom, 3] == 0.0:
                 continue
             _centred(centre, scenes.position[geom], origin, eye)
             _turned(axes, scenes.rotation[geom], eye)

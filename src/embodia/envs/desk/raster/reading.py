@@ -22,29 +22,32 @@ _WALLS = [0, 1, 4, 5]
 """Faces of a sky that are neither its top nor its bottom."""
 
 
-class Source:
-    """One world that can be drawn: a model, its data and what its segmentation says.
+class Reader:
+    """How worlds of one model are read.
 
     labels: "geom" or "body" ids. groups: the geom groups to draw. Raises `ConfigError` for a geom that is no primitive.
     """
 
-    def __init__(self, model: Any, data: Any, labels: Labels = "geom", groups: Collection[int] = DRAWN_GROUPS) -> None:
-        self.model, self.data = model, data
-        self.lights = (model.vis.headlight.ambient, model.vis.headlight.diffuse)
+    def __init__(self, model: Any, labels: Labels = "geom", groups: Collection[int] = DRAWN_GROUPS) -> None:
+        self._model = model
+        self._drawn = np.array([group in groups for group in range(6)])
+        _check(model, self._drawn)
+        self._label = np.arange(model.ngeom, dtype=np.int32) if labels == "geom" else model.geom_bodyid
+        self._start = np.array([[0, 0, 0], [model.ngeom, model.nmat, model.nlight]], np.int32)
+        self._parallel, self._sky = _parallel(model), backdrop(model)[None]
+        self.headlight = (model.vis.headlight.ambient, model.vis.headlight.diffuse)
         if not model.vis.headlight.active:
-            self.lights = (np.zeros(3, np.float32), np.zeros(3, np.float32))
-        self.drawn = np.array([group in groups for group in range(6)])
-        self._check()
-        self.label = np.arange(model.ngeom, dtype=np.int32) if labels == "geom" else model.geom_bodyid
-        self.head = np.zeros((1, 2, 3), np.float32)
-        self.sky = backdrop(model)[None]
-        start = np.array([[0, 0, 0], [model.ngeom, model.nmat, model.nlight]], np.int32)
-        self.scenes = Scenes(
-            start=start,
+            self.headlight = (np.zeros(3, np.float32), np.zeros(3, np.float32))
+
+    def at(self, data: Any) -> Scenes:
+        """One world as tables, views of the simulator's memory; only `head` has to be filled from `headlight`."""
+        model = self._model
+        return Scenes(
+            start=self._start,
             kind=model.geom_type,
             group=model.geom_group,
             material=model.geom_matid,
-            label=self.label,
+            label=self._label,
             size=model.geom_size,
             position=data.geom_xpos,
             rotation=data.geom_xmat,
@@ -55,26 +58,21 @@ class Source:
             ambient=model.light_ambient,
             diffuse=model.light_diffuse,
             lit=model.light_active,
-            parallel=_parallel(model),
-            head=self.head,
-            sky=self.sky,
-            drawn=self.drawn,
+            parallel=self._parallel,
+            head=np.zeros((1, 2, 3), np.float32),
+            sky=self._sky,
+            drawn=self._drawn,
         )
 
-    def update(self) -> None:
-        """Read the headlight, which is no array of the model."""
-        self.head[0, 0], self.head[0, 1] = self.lights
 
-    def _check(self) -> None:
-        model = self.model
-        for geom in range(model.ngeom):
-            shown = self.drawn[model.geom_group[geom]] and model.geom_rgba[geom, 3] > 0
-            if shown and int(model.geom_type[geom]) not in KINDS:
-                raise ConfigError(
-                    f"geom {geom} is no primitive and cannot be drawn by the fast renderer",
-                    leaf=model.geom(geom).name,
-                    cure="Draw it under the profile `faithful`, or give it a group that is not drawn",
-                )
+def _check(model: Any, drawn: Array) -> None:
+    shown = drawn[np.clip(model.geom_group, 0, 5)] & (model.geom_rgba[:, 3] > 0) & ~np.isin(model.geom_type, KINDS)
+    for geom in np.flatnonzero(shown):
+        raise ConfigError(
+            f"geom {geom} is no primitive and cannot be drawn by the fast renderer",
+            leaf=model.geom(int(geom)).name,
+            cure="Draw it under the profile `faithful`, or give it a group that is not drawn",
+        )
 
 
 def backdrop(model: Any) -> Floats:
