@@ -37,6 +37,7 @@ def build(config: EnvConfig) -> DeskEnv:
     """A Desk environment. Raises `MissingExtraError` without MuJoCo."""
     try:
         import mujoco  # noqa: F401
+        import numba  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"Desk needs the package {error.name!r}", cure='Install it with: pip install "embodia[desk]"'

@@ -217,8 +217,9 @@ def _empty(worlds: int, view: CameraView) -> Frame:
 
 
 def _check(frame: Frame, shape: tuple[int, int, int]) -> None:
-    wanted = ((frame.rgb, (*shape, 3), np.uint8), (frame.depth, shape, np.float32), (frame.segmentation, shape, np.int32))
-    for array, size, kind in wanted:
+    kinds = (np.uint8, np.float32, np.int32)
+    arrays = (frame.rgb, frame.depth, frame.segmentation)
+    for array, size, kind in zip(arrays, ((*shape, 3), shape, shape), kinds, strict=True):
         if array.shape != size or array.dtype != kind or not array.flags.c_contiguous or not array.flags.writeable:
             raise ConfigError(f"cannot draw {np.dtype(kind)} {size} into {array.dtype} {array.shape}", leaf="out")
 
