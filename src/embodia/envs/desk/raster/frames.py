@@ -217,11 +217,15 @@ def _empty(worlds: int, view: CameraView) -> Frame:
 
 
 def _check(frame: Frame, shape: tuple[int, int, int]) -> None:
-    kinds = (np.uint8, np.float32, np.int32)
-    arrays = (frame.rgb, frame.depth, frame.segmentation)
-    for array, size, kind in zip(arrays, ((*shape, 3), shape, shape), kinds, strict=True):
-        if array.shape != size or array.dtype != kind or not array.flags.c_contiguous or not array.flags.writeable:
-            raise ConfigError(f"cannot draw {np.dtype(kind)} {size} into {array.dtype} {array.shape}", leaf="out")
+    _alike(frame.rgb, (*shape, 3), np.uint8)
+    _alike(frame.depth, shape, np.float32)
+    _alike(frame.segmentation, shape, np.int32)
+
+
+def _alike(array: Array, shape: tuple[int, ...], kind: type) -> None:
+    flags = array.flags
+    if array.shape != shape or array.dtype != kind or not (flags.c_contiguous and flags.writeable):
+        raise ConfigError(f"cannot draw {kind.__name__} {shape} into {array.dtype} {array.shape}", leaf="out")
 
 
 def _fitted(frame: Frame, view: CameraView) -> Frame:
