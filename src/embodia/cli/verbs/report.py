@@ -1,14 +1,15 @@
-"""Draw an evaluation's page again from its folder, or many evaluations as one leaderboard.
+"""Draw an evaluation's page again from its folder, many evaluations as one leaderboard, or a card of levels L1 to L5.
 
 A leaderboard takes folders and result files, searches folders for evaluations, and writes leaderboard.html, .csv and
-.json. Bold and "*" stand only where an exact test tells a policy apart from every other one.
+.json. Bold and "*" stand only where an exact test tells a policy apart from every other one. A card of levels takes
+evaluations, each after the condition that it played ("look=runs/colours") or plain.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -18,6 +19,7 @@ EXAMPLES = (
     "embodia report runs/demo",
     "embodia report runs/doors/evaluation runs/lock",
     "embodia report runs results --leaderboard runs/leaderboard",
+    "embodia report runs/a look=runs/a_colours dynamics=runs/a_friction --levels manipulation",
 )
 
 
@@ -25,18 +27,22 @@ EXAMPLES = (
 class Options:
     """Flags of `embodia report`."""
 
-    folders: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    folders: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Folders that hold report.json; for a leaderboard also folders of such folders, and result files."""
     leaderboard: Path | None = None
     """Folder into which a leaderboard of all evaluations found is written."""
+    levels: Literal["", "mobility", "manipulation", "interaction"] = ""
+    """Print the L1-L5 card of this scene."""
     json: bool = False
-    """Print the leaderboard as one JSON document."""
+    """Print the leaderboard, or the card, as one JSON document."""
 
 
 def run(options: Options) -> int:
     """Write the pages and print their paths."""
     if not options.folders:
         raise ConfigError("a folder is needed", leaf="folders", cure="Name one that holds report.json.")
+    if options.levels:
+        return _levels(options)
     if options.leaderboard is None:
         from embodia.evaluation.report import redraw
 
@@ -52,7 +58,7 @@ def _leaderboard(options: Options, out: Path) -> int:
 
     entries, passed = gather(options.folders)
     if not entries:
-        raise ConfigError("no evaluation was found", leaf=", ".join(map(str, options.folders)))
+        raise ConfigError("no evaluation was found", leaf=", ".join(options.folders))
     board = make_board(entries)
     page = write_leaderboard(out, board)
     if options.json:
@@ -62,4 +68,17 @@ def _leaderboard(options: Options, out: Path) -> int:
     if passed:
         print(f"{len(passed)} JSON files are no evaluation of a policy and were passed over")
     print(page)
+    return 0
+
+
+def _levels(options: Options) -> int:
+    from embodia.cli.main import print_json
+    from embodia.evaluation.cards.levels import card_text, level_card, read_measured
+
+    assert options.levels
+    card = level_card(read_measured(options.folders), options.levels)
+    if options.json:
+        print_json(card)
+    else:
+        print(card_text(card))
     return 0
