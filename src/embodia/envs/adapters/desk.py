@@ -1,6 +1,7 @@
 """Desk behind the `Env` protocol: tasks with sentences for one body, one control, the senses that are asked for.
 
-Options: `body` (arm7, arm6, bimanual, mobile, hand), `control` (ee, joint), `senses` (names joined by commas). The
+Options: `body` (arm7, arm6, bimanual, mobile, hand), `control` (ee, joint), `senses` (names joined by commas), `knob`
+(code of an axis of `knobs`) and its `strength` (0 to 1; its sentence is `sentence` of the same task and seed). The
 state is proprioception only. The one thing to watch: predicates of partners start to watch at `reset`, and are asked
 only when `judge` is called.
 """
@@ -24,13 +25,14 @@ from embodia.envs.protocol import CameraView, EnvConfig, Split, StepResult, chos
 from embodia.envs.versions import installed
 
 if TYPE_CHECKING:
+    from embodia.envs.desk.knobs import Filter
     from embodia.envs.desk.tasks import Memory
     from embodia.envs.desk.world import World
 
 HORIZON_S = 12.0
 DEFAULT_CAMERAS = ("front",)
 SUCCESS_RULE = "the predicate of the task, true at any step of the episode"
-_OPTIONS = ("body", "control", "senses")
+_OPTIONS = ("body", "control", "senses", "knob", "strength")
 
 
 def build(config: EnvConfig) -> DeskEnv:
@@ -53,9 +55,11 @@ class DeskEnv:
 
         options = _options(config)
         self._config, self._tasks = config, tasks
-        self._body = bodies.body(options.get("body", "arm7"))
+        self._knob, self._strength = options.get("knob", ""), _strength(options)
+        self._names = tasks.names(body=options.get("body", "arm7"))
+        self._body = bodies.body(_body(options))
         self._control: control.Control = "joint" if options.get("control", "ee") == "joint" else "ee"
-        self.tasks = chosen("task", config.tasks, tasks.names(body=self._body.name))
+        self.tasks = chosen("task", config.tasks, self._names)
         self._views = resolve_views(config, senses.views(self._body), DEFAULT_CAMERAS)
         self._profile = profile(config.profile)
         self._models = build.Models()
@@ -79,6 +83,8 @@ class DeskEnv:
         )
         self._world: World | None = None
         self._task, self._steps = "", 0
+        self._meant: dict[str, str] = {}
+        self._filter: Filter | None = None
         self._memories: dict[str, Memory] = {}
 
     @property
@@ -96,6 +102,8 @@ class DeskEnv:
     def reset(self, task: str, seed: int) -> Observation:
         """Start an episode of `task`: a scene drawn from (task, seed). Raises `UnknownNameError`."""
         self._parse(task)
+        if self._knob:
+            return self._turned(task, seed)
         return self.start(task, self._tasks.get(task).scene(generator(seed, "desk", task)))
 
     def start(self, task: str, scene: Any) -> Observation:
@@ -107,8 +115,9 @@ class DeskEnv:
         self._world = World(scene, control=self._control, models=self._models)
         self._world.settle()
         self._task, self._steps = task, 0
-        watched = (task, *self._tasks.get(task).partners)
+        watched = (task, *self._tasks.get(task).partners, *self._reachable())
         self._memories = {name: self._tasks.get(name).begin(self._world) for name in watched}
+        self._meant, self._filter = {}, None
         return self._sense()
 
     def step(self, action: Array) -> StepResult:
@@ -122,7 +131,10 @@ class DeskEnv:
 
     def observe(self) -> Observation:
         """State and the senses asked for now, (1 1 ...)."""
-        return replace(self._sense(), **self._senses.see(self.world))
+        seen = replace(self._sense(), **self._senses.see(self.world))
+        if self._filter is None:
+            return seen
+        return replace(seen, images={name: self._filter(image) for name, image in seen.images.items()})
 
     def instructions(self, task: str, split: Split = "canonical") -> tuple[str, ...]:
         """The sentences of a task."""
@@ -131,9 +143,10 @@ class DeskEnv:
 
     def judge(self, task: str) -> bool:
         """Whether the predicate of `task`, the episode's own or a partner's, holds now."""
-        if task not in self._memories:
+        meant = self._meant.get(task, task)
+        if meant not in self._memories:
             raise unknown(f"task judged in the scene of {self._task}", task, self._memories)
-        return self._tasks.get(task).success(self.world, self._memories[task])
+        return self._tasks.get(meant).success(self.world, self._memories[meant])
 
     def scene_partners(self, task: str) -> tuple[str, ...]:
         """Other tasks that can be judged in every scene of `task`."""
@@ -145,7 +158,22 @@ class DeskEnv:
         self._senses.close()
 
     def _parse(self, task: str) -> None:
-        chosen("task", (task,), self._tasks.names(body=self._body.name))
+        chosen("task", (task,), self._names)
+
+    def _turned(self, task: str, seed: int) -> Observation:
+        """The trial of (task, seed) with the knob turned, or the plain one where the axis does not apply."""
+        from embodia.envs.desk import knobs
+
+        plain = knobs.trial(task, seed)
+        found = knobs.turned(plain, self._knob, self._strength, seed) or plain
+        self.start(found.task, found.scene)
+        self._task, self._meant, self._filter = task, {task: found.task}, found.filter
+        return replace(self._sense(), instruction=(found.sentence,))
+
+    def _reachable(self) -> tuple[str, ...]:
+        """Tasks of reaching each thing that is there: they show what a policy intends."""
+        names = (f"reach/{thing.name}" for thing in self.world.scene.things)
+        return tuple(name for name in names if name in self._tasks.registry())
 
     def _sense(self) -> Observation:
         return Observation(
@@ -164,6 +192,21 @@ def _options(config: EnvConfig) -> Mapping[str, str]:
     if options.get("control", "ee") not in ("ee", "joint"):
         raise ConfigError(f"control is ee or joint, got {options['control']!r}", leaf="options.control")
     return options
+
+
+def _body(options: Mapping[str, str]) -> Any:
+    """The body that acts: the knob of another body puts that one in its place."""
+    from embodia.envs.desk.knobs.behavioural import OTHER_BODY
+
+    swapped = options.get("knob") == "VB-ROB" and _strength(options) > 0
+    return OTHER_BODY if swapped else options.get("body", "arm7")
+
+
+def _strength(options: Mapping[str, str]) -> float:
+    try:
+        return float(options.get("strength", "1"))
+    except ValueError as error:
+        raise ConfigError(f"a strength is a number, got {options['strength']!r}", leaf="options.strength") from error
 
 
 __all__ = ["CameraView", "DeskEnv", "build"]
