@@ -103,20 +103,25 @@ class ArmControl:
 
     def begin(self, data: Any) -> None:
         """Take the present posture as the commanded one; the gripper opens."""
+        self.resume(data)
+        data.ctrl[self._pads] = self.arm.gripper.opening_m / 2
+
+    def resume(self, data: Any) -> None:
+        """Take the present posture as the commanded one; the gripper goes on as it is."""
         self.target[:] = data.qpos[self.joints]
         point, matrix = self._solver.pose(self.target)
         self.point[:] = point
-        self.state[3] = np.arctan2(matrix[1, 0], matrix[0, 0])
-        self.state[4] = 0.0
+        self.state[3] = np.arctan2(matrix[0, 1], -matrix[1, 1])
+        self.state[4] = np.arctan2(matrix[2, 0], -matrix[2, 2])
         data.ctrl[self._servos] = self.target
-        data.ctrl[self._pads] = self.arm.gripper.opening_m / 2
 
     def move_hand(self, data: Any, action: Floats) -> None:
         """dx dy dz yaw tilt of one control step, then the gripper: (6,)."""
         state, point = self.state, self.point
         point += action[:3] * self.body.step_m
         self._leash(data)
-        np.clip(point, self._low, self._high, out=point)
+        np.maximum(point, self._low, out=point)
+        np.minimum(point, self._high, out=point)
         state[3] = min(YAW_RAD, max(-YAW_RAD, state[3] + action[3] * self.body.turn_rad))
         tilt = action[4] * self.body.tilt_rad
         state[4] += min(TILT_STEP_RAD, max(-TILT_STEP_RAD, tilt - state[4]))

@@ -7,6 +7,7 @@ target of the step before, so its answer is a pure function of that and of the p
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import mujoco
@@ -39,7 +40,7 @@ class Solver:
         self._ridge = _DAMPING * np.eye(6)
         self._lean = np.zeros(count)
         self._found = np.zeros(count)
-        self._current, self._inverse, self._difference = np.zeros(4), np.zeros(4), np.zeros(4)
+        self._current, self._turn = np.zeros(4), np.zeros(3)
 
     def pose(self, joints: Floats) -> tuple[Floats, Floats]:
         """Tool point (3,) and rotation (3 3) at these joint angles; copies."""
@@ -53,15 +54,18 @@ class Solver:
         for _ in range(self._iterations):
             self._lay(joints)
             self._measure(point, quaternion)
-            jacobian = self._jacobian
+            jacobian, error = self._jacobian, self._error
             np.subtract(self._rest, joints, out=self._lean)
             self._lean *= _POSTURE
-            self._error -= jacobian @ self._lean
+            error -= jacobian @ self._lean
             np.matmul(jacobian, jacobian.T, out=self._square)
             self._square += self._ridge
-            joints += jacobian.T @ np.linalg.solve(self._square, self._error)
+            mujoco.mju_cholFactor(self._square, 0.0)
+            mujoco.mju_cholSolve(error, self._square, error)
+            joints += error @ jacobian
             joints += self._lean
-            np.clip(joints, self._low, self._high, out=joints)
+            np.maximum(joints, self._low, out=joints)
+            np.minimum(joints, self._high, out=joints)
         return joints
 
     def _lay(self, joints: Floats) -> None:
@@ -75,15 +79,17 @@ class Solver:
         mujoco.mj_jacSite(self._model, data, self._jacobian[:3], self._jacobian[3:], self._site)
         error[:3] = point - data.site_xpos[self._site]
         mujoco.mju_mat2Quat(self._current, data.site_xmat[self._site])
-        mujoco.mju_negQuat(self._inverse, self._current)
-        mujoco.mju_mulQuat(self._difference, quaternion, self._inverse)
-        mujoco.mju_quat2Vel(error[3:], self._difference, 1.0)
-        error[:3] *= min(1.0, _LONGEST_M / (1e-9 + float(np.sqrt(error[:3] @ error[:3]))))
-        error[3:] *= min(1.0, _LONGEST_RAD / (1e-9 + float(np.sqrt(error[3:] @ error[3:]))))
+        mujoco.mju_subQuat(self._turn, quaternion, self._current)
+        np.matmul(data.site_xmat[self._site].reshape(3, 3), self._turn, out=error[3:])
+        far, off = float(error[:3] @ error[:3]), float(error[3:] @ error[3:])
+        if far > _LONGEST_M**2:
+            error[:3] *= _LONGEST_M / math.sqrt(far)
+        if off > _LONGEST_RAD**2:
+            error[3:] *= _LONGEST_RAD / math.sqrt(off)
 
 
 def tool_quaternion(yaw_rad: float, tilt_rad: float) -> Floats:
     """Orientation (w x y z) of a tool that points down, turned by yaw about the vertical, tilted about its own y."""
     half, tip = 0.5 * yaw_rad, 0.5 * tilt_rad
-    cy, sy, ct, st = np.cos(half), np.sin(half), np.cos(tip), np.sin(tip)
+    cy, sy, ct, st = math.cos(half), math.sin(half), math.cos(tip), math.sin(tip)
     return np.array([-sy * st, cy * ct, sy * ct, cy * st])

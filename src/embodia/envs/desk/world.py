@@ -107,6 +107,11 @@ class World:
             self.wheels.move(self.data, clipped[start:])
         self._fresh = False
 
+    def idle(self) -> None:
+        """One control period in which the servos keep their targets."""
+        mujoco.mj_step(self.model, self.data, self.substeps)
+        self._fresh = False
+
     def refresh(self) -> None:
         """Bring positions, contacts and forces up to date; done by every question."""
         if not self._fresh:
