@@ -207,13 +207,13 @@ def test_a_drawer_is_pulled_open_and_a_button_pressed():
     handle = np.array([0.05, 0.0, 0.053])
     above, pulled, over = (handle + np.array(by) for by in ((0, 0, 0.1), (-0.1, 0, 0), (-0.1, 0, 0.15)))
     for script in (
-        go(world, above, yaw=1.57),
-        stay(world, 10, yaw=1.57),
-        go(world, handle, yaw=1.57),
+        go(world, above, yaw=1.57, closed=0.65),
+        stay(world, 10, yaw=1.57, closed=0.65),
+        go(world, handle, yaw=1.57, closed=0.65),
         stay(world, 8, yaw=1.57, closed=1.0),
         go(world, pulled, yaw=1.57, closed=1.0, limit=20),
-        stay(world, 4, yaw=1.57, closed=0.0),
-        go(world, over),
+        stay(world, 4, yaw=1.57, closed=0.65),
+        go(world, over, closed=0.65),
         go(world, (0.0, 0.25, 0.12), closed=1.0),
         go(world, (0.0, 0.25, 0.03), closed=1.0, limit=12),
     ):
