@@ -20,7 +20,8 @@ from scipy import optimize, special
 from embodia.core.errors import ConfigError
 from embodia.evaluation.statistics.intervals import ALPHA, Interval, check_counts
 
-_BETS = np.concatenate([sign * np.geomspace(1e-3, 0.98, 40) for sign in (-1.0, 1.0)])
+_STAKES = np.concatenate([np.linspace(0.05, 0.99, 24), np.geomspace(1e-3, 0.045, 12)])
+_BETS = np.concatenate([_STAKES, -_STAKES])
 _BETS.flags.writeable = False
 
 
@@ -184,4 +185,4 @@ def _where_poor(log_wealth: Callable[[float], float], estimate: float, ends: Int
 
 
 def _rounded(value: float) -> float:
-    return max(-1.0, min(1.0, round(value, 9)))
+    return max(-1.0, min(1.0, round(value, 7)))
