@@ -16,6 +16,7 @@ from embodia.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from embodia.evaluation.plans import EvalConfig
+    from embodia.evaluation.suites import Suite
 
 EXAMPLES = (
     "embodia evaluate --checkpoint runs/doors --data data/doors --episodes 20 --out runs/doors/evaluation",
@@ -70,6 +71,8 @@ class Options:
     """Control steps of an episode; 0 is the suite's own number, or 200."""
     first_seed: int = -1
     """Seed of the first episode of each task; -1 is the suite's own, or 1000000."""
+    env_options: tuple[str, ...] = ()
+    """Options that only one environment knows, as name=value."""
     profile: str = ""
     """Visual profile, when it shall differ from the data set's."""
     allow_other_profile: bool = False
@@ -108,13 +111,12 @@ def _sanity(options: Options, out: Path) -> dict[str, Any]:
     from embodia.cli.evaluating import command_line
     from embodia.cli.progress import ProgressBar
     from embodia.evaluation.subjects import sanity
-    from embodia.evaluation.suites import load
 
     if options.checkpoint is not None or not options.suite:
         raise ConfigError("--policy judges a suite without a checkpoint", leaf="policy", cure="Add --suite NAME.")
     with ProgressBar() as progress:
         return sanity(
-            load(options.suite),
+            _with_options(options),
             out,
             subjects=options.policy,
             episodes=options.episodes,
@@ -124,6 +126,13 @@ def _sanity(options: Options, out: Path) -> dict[str, Any]:
             command=command_line(),
             progress=progress,
         )
+
+
+def _with_options(options: Options) -> Suite:
+    from embodia.evaluation.suites import load
+
+    suite, given = load(options.suite), _env_options(options)
+    return replace(suite, env=replace(suite.env, options=given)) if given else suite
 
 
 def _checkpoint(options: Options, out: Path) -> dict[str, Any]:
@@ -163,6 +172,7 @@ def _config(options: Options) -> EvalConfig:
         profile=options.profile or config.env.profile,
         horizon=options.horizon or config.env.horizon,
         tasks=options.tasks or config.env.tasks,
+        options=_env_options(options) or config.env.options,
     )
     episodes = options.episodes or config.episodes
     controls = tuple(name for name in options.controls if options.data is not None or name != "blind_replay")
@@ -180,6 +190,13 @@ def _config(options: Options) -> EvalConfig:
         allow_other_profile=options.allow_other_profile,
         seed=options.seed,
     )
+
+
+def _env_options(options: Options) -> dict[str, str]:
+    pairs = [text.partition("=") for text in options.env_options]
+    if any(not equals for _, equals, _ in pairs):
+        raise ConfigError("an option of an environment is name=value", leaf="env_options")
+    return {name: value for name, _, value in pairs}
 
 
 def _as_collected(options: Options) -> EvalConfig:
