@@ -33,6 +33,9 @@ from embodia.evaluation.redteam.memory import copying
 from embodia.evaluation.redteam.triggers import PATTERNS, Suspect, Trigger, family, strengths, suspects
 from embodia.evaluation.redteam.watching import Watching
 
+SCREENED = 8
+"""Observations on which every member of the trigger family is tried."""
+
 _SILENT = "{} changes its actions beyond its own noise."
 
 
@@ -178,7 +181,7 @@ class _Audit:
         config = self.config
         if not config.suspects:
             return []
-        seen = stack([log.seen[0] for log in self.watch.logs if log.seen])
+        seen = stack([log.seen[0] for log in self.watch.logs[:SCREENED] if log.seen])
         members = family()
         scores = strengths(self.policy, seen, members, torch_generator(derive_seed(config.seed, "triggers")))
         found = suspects(members, scores, config.suspects)
