@@ -62,6 +62,7 @@ def report_page(
         "headline": _headline(report),
         "findings": [{**item, "word": _WORDS[item["status"]]} for item in report["findings"]],
         "bars": [bar("policy", report), *(bar(name, entry) for name, entry in report["controls"].items())],
+        "redteam": _redteam(report.get("redteam")),
         "language": [_language_row(row) for row in report["language"]],
         "tasks": _tasks(report, clips, _sources(clips, folder)),
         "clips_open": len(report["per_task"]) <= OPEN_TASKS,
@@ -159,6 +160,28 @@ def _subtitle(report: Mapping[str, Any]) -> str:
     words = wording.get(report["config"].get("sentences", ""), "the canonical sentences")
     seeds = "unseen" if report["training_episodes"] else "unchecked"
     return f"{report['n']} episodes on {seeds} seeds, {words}; {_count(len(report['controls']), 'control')}"
+
+
+def _redteam(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    badges = {"clear": ("clear", "clear"), "flagged": ("fails", "flagged"), "undecided": ("partly", "undecided")}
+    return {
+        "findings": [
+            dict(zip(("badge", "word"), badges[item["status"]], strict=True), title=item["title"], text=item["text"])
+            for item in found["findings"]
+        ],
+        "attacks": [
+            {
+                "name": spoken(item["name"]),
+                "plain": short_rate(item["plain"]),
+                "attacked": short_rate(item["attacked"]),
+                "verdict": item["verdict"]["text"],
+            }
+            for item in found["attacks"]
+        ],
+        "episodes": found["episodes"],
+    }
 
 
 def _language_row(row: Mapping[str, Any]) -> dict[str, str]:

@@ -42,6 +42,7 @@ class EvalConfig:
     suite             facts of the benchmark (name, source, protocol, differs) that the report repeats
     chain             plays chains of tasks instead of single ones, in environments that can
     groups            named parts of the tasks whose rates are reported apart
+    redteam           pairs of episodes at most for each question of the red team; 0 leaves it out
     clips             rollouts shown for each task and outcome, out of the first `filmed` episodes
     seed              root of the policy's own randomness
     """
@@ -57,6 +58,7 @@ class EvalConfig:
     workers: int = 0
     controls: tuple[str, ...] = CONTROLS
     control_episodes: int = 10
+    redteam: int = 0
     clips: int = 1
     filmed: int = 10
     allow_other_profile: bool = False

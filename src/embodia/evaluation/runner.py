@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,6 +22,7 @@ from embodia.core.protocols import Policy, Rng
 from embodia.core.provenance import Provenance, require_same_profile
 from embodia.core.seeds import derive_seed
 from embodia.core.specs import require_match
+from embodia.envs import make
 from embodia.envs.rollout import EpisodeResult, rollout, torch_generator
 from embodia.envs.vector import VectorEnv
 from embodia.evaluation.chains import chain_entry
@@ -41,11 +43,13 @@ from embodia.evaluation.notes import notes
 from embodia.evaluation.plans import (
     EvalConfig,
     config_facts,
+    planned_tasks,
     plans,
     require_new_seeds,
     sentence_map,
     wrap_of,
 )
+from embodia.evaluation.redteam.audit import Accused, RedTeamConfig, audit
 from embodia.evaluation.report import write_report
 from embodia.evaluation.score import score_entry
 from embodia.evaluation.summary import group_rates, summarise
@@ -106,6 +110,8 @@ def evaluate(
     for arm in (POLICY, *config.controls):
         run.play(arm)
     report = run.report(differences)
+    if config.redteam:
+        report["redteam"] = run.redteam()
     write_report(Path(out), report, run.episodes, run.clips, timing=run.timing(), metrics=subject.metrics)
     return report
 
@@ -164,6 +170,27 @@ class _Run:
         self.wall_s[arm] = self.clock.now_s() - start
         self.episodes.extend(_episode(arm, result) for result in results)
         self.clips.extend(self._clips(arm, results, film_every))
+
+    def redteam(self) -> dict[str, Any]:
+        """The audit of the policy, for report.json. Raises `ConfigError` for a budget that cannot decide."""
+        config, tell = self.config, self.progress
+        asked = RedTeamConfig(
+            tasks=planned_tasks(config, self.vector),
+            budget=config.redteam,
+            execute=config.execute,
+            first_seed=config.first_seed + config.episodes,
+            seed=derive_seed(config.seed, "red team"),
+        )
+        started = self.clock.now_s()
+        found = audit(
+            self.policy,
+            self.vector,
+            asked,
+            accused=Accused(data=self.subject.data, make_env=partial(make, config.family, config.env)),
+            progress=None if tell is None else (lambda name, done, total: tell(f"red team: {name}", done, total)),
+        )
+        self.wall_s["red team"] = self.clock.now_s() - started
+        return found.to_json()
 
     def report(self, differences: tuple[str, ...]) -> dict[str, Any]:
         """Everything for report.json but the clips."""

@@ -152,3 +152,32 @@ def test_a_local_vector_plays_what_processes_play():
     with VectorEnv("dots", config, slots=4, workers=1) as vector:
         there = rollout(policy, vector, plans)
     assert [(r.success, r.steps) for r in here] == [(r.success, r.steps) for r in there]
+
+
+def test_an_evaluation_reports_its_audit(tmp_path):
+    from embodia.evaluation.plans import EvalConfig
+    from embodia.evaluation.runner import evaluate
+
+    config = EvalConfig(
+        family="dots",
+        env=dots_config("border"),
+        episodes=4,
+        control_episodes=4,
+        controls=("other_sentence",),
+        redteam=16,
+        clips=0,
+        filmed=0,
+    )
+    cheat = planted.Deaf(Looker(CONTRACT), border_suggests)
+    told = []
+    report = evaluate(
+        cheat,
+        config,
+        tmp_path,
+        vector=LocalVector(lambda: dots.build(dots_config("border"))),
+        progress=lambda arm, done, total: told.append(arm),
+    )
+    assert report["success_rate"] == 1.0 and "listens" in report["redteam"]["flags"]
+    page = (tmp_path / "report.html").read_text()
+    assert "Red team" in page and "It may not listen to the sentence" in page
+    assert "red team: scouting" in told

@@ -22,6 +22,7 @@ EXAMPLES = (
     "embodia evaluate --checkpoint runs/doors --data data/doors --episodes 20 --out runs/doors/evaluation",
     "embodia evaluate --checkpoint runs/doors --data data/doors --tasks door-lock --execute 4 --out runs/lock",
     "embodia evaluate --checkpoint runs/doors --data data/doors --controls --out runs/quick",
+    "embodia evaluate --checkpoint runs/doors --data data/doors --redteam 48 --out runs/doors/audited",
     "embodia evaluate --suite list",
     "embodia evaluate --suite metaworld/mt10 --checkpoint runs/mt10 --data data/mt10 --out runs/mt10/evaluation",
     "embodia evaluate --suite metaworld/mt10 --policy expert random --episodes 10 --out runs/sanity",
@@ -65,6 +66,8 @@ class Options:
     """Episodes of each task and control."""
     controls: tuple[str, ...] = ("other_sentence", "blank_image", "blind_replay", "random_policy")
     """Controls to run; `--controls` alone runs none."""
+    redteam: int = 0
+    """Pairs of episodes for each question of the red team, 48 is a good number; 0 leaves it out."""
     execute: int = 8
     """Actions of a chunk carried out before the policy looks again; 0 is the policy's own habit."""
     horizon: int = 0
@@ -183,6 +186,7 @@ def _config(options: Options) -> EvalConfig:
         episodes=episodes,
         control_episodes=min(options.control_episodes, episodes),
         controls=controls,
+        redteam=options.redteam,
         execute=options.execute,
         first_seed=options.first_seed if options.first_seed >= 0 else config.first_seed,
         slots=options.slots,

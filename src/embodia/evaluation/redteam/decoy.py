@@ -24,7 +24,7 @@ from embodia.envs.slot import Start, Took
 DECOY = "decoy"
 """Under this name a report says whether the task was done in the decoy world."""
 
-OTHER_SEEDS = 500_000_009
+OTHER_SEEDS = 50_000_017
 ATTEMPTS = 5
 """Seeds tried for a decoy in which the task is not already done."""
 
