@@ -16,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
     "error_model": "numpy",
-    "fastmath": {"nnan", "ninf", "nsz", "contract", "arcp"},
+    "fastmath": {"nnan", "ninf", "nsz", "contract"},
 }
 
 

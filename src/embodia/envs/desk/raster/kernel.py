@@ -1,10 +1,10 @@
-"""The compiled inside of the renderer: rays against primitives, sixteen pixels at a time.
+"""The compiled inside of the renderer: rays against primitives, thirty-two pixels at a time.
 
 Each geom becomes a short row of numbers in the camera's frame and a rectangle of tiles that it can touch. Each tile
-then meets only the geoms of its rectangle; depth, normal and geom of its sixteen pixels live in one small buffer, so
+then meets only the geoms of its rectangle; depth, normal and geom of its pixels live in one small buffer, so
 the inner loops have no branches and become vector code. A ray is (u, v, 1): its parameter at a hit is the depth itself.
 The one thing to watch: every number here is float32; a bare Python literal would turn a loop into float64.
-All jitted functions stay in this one file, because the cache of compiled code watches one file a function.
+Functions of other files are not called: the cache of compiled code notices changes of the entry's own file only.
 """
 
 from __future__ import annotations

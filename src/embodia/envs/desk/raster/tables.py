@@ -22,7 +22,7 @@ PLANE, SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX = 0, 2, 3, 4, 5, 6
 KINDS = (PLANE, SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX)
 """MuJoCo's numbers of the geom types that can be drawn."""
 
-TILE_WIDTH, TILE_HEIGHT = 8, 2
+TILE_WIDTH, TILE_HEIGHT = 8, 4
 LANES = TILE_WIDTH * TILE_HEIGHT
 """Pixels that are worked on at a time."""
 
