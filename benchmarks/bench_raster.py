@@ -1,9 +1,9 @@
 """Frames a second of Desk's own renderer, against MuJoCo's: `python benchmarks/bench_raster.py [out.json]`.
 
-Worlds of arm7 with eight loose things each, all different. One frame is colour + depth + segmentation. The two renderers
-run in turn, round by round; per-core numbers are processor time, which hardly depends on what else the machine does,
-two-core numbers are wall time. "steps" follows ManiSkill3's GPU benchmark: uniform random actions, every world stepped
-and one camera drawn at every control step, frames = steps x worlds.
+Worlds of arm7 with eight loose things each, all different. One frame is colour + depth + segmentation. The two
+renderers run in turn, round by round; per-core numbers are processor time, which hardly depends on what else the
+machine does, two-core numbers are wall time. "steps" follows ManiSkill3's GPU benchmark: uniform random actions, every
+world stepped and one camera drawn at every control step, frames = steps x worlds.
 """
 
 from __future__ import annotations
@@ -186,8 +186,8 @@ def main() -> None:
         print(key, found[key])
     if len(sys.argv) > 1:
         notes = (
-            "a frame is colour + depth + segmentation; one_core: medians of alternating rounds, processor time; the machine is "
-            "shared, so wall numbers of two cores depend on load_average"
+            "a frame is colour + depth + segmentation; one_core: medians of alternating rounds, processor time; "
+            "the machine is shared, so wall numbers of two cores depend on load_average"
         )
         facts = {**run_facts("python benchmarks/bench_raster.py results/raster.json"), "seed": 0, "notes": notes}
         atomic.write_json(Path(sys.argv[1]), {**found, **facts, "seconds": round(time.time() - begun)})

@@ -4,7 +4,7 @@ Each geom becomes a short row of numbers in the camera's frame and a rectangle o
 then meets only the geoms of its rectangle; depth, normal and geom of its pixels live in one small buffer, so
 the inner loops have no branches and become vector code. A ray is (u, v, 1): its parameter at a hit is the depth itself.
 The one thing to watch: every number here is float32; a bare Python literal would turn a loop into float64.
-Functions of other files are not called: the cache of compiled code notices changes of the entry's own file only.
+Tiles are this file's alone: the cache of compiled code notices changes of a function's own file only.
 """
 
 from __future__ import annotations
@@ -18,11 +18,8 @@ from embodia.envs.desk.raster.tables import (
     BOX,
     CAPSULE,
     CYLINDER,
-    LANES,
     PLANE,
     SPHERE,
-    TILE_HEIGHT,
-    TILE_WIDTH,
     Eyes,
     Floats,
     Integers,
@@ -32,6 +29,9 @@ from embodia.envs.desk.raster.tables import (
     Scenes,
 )
 
+TILE_WIDTH, TILE_HEIGHT = 8, 4
+LANES = TILE_WIDTH * TILE_HEIGHT
+"""Pixels that are worked on at a time."""
 _Z, _X, _Y, _N, _GEOM, _RED, _GREEN, _BLUE = (LANES * channel for channel in range(8))
 _BUFFER = LANES * 8
 """Floats of one tile: depth, normal (3), geom, light (3)."""
@@ -327,10 +327,10 @@ def _clear(tile: Floats, far: Number) -> None:
 
 @inlined
 def _active(out: Integers, row: int, first: int, last: int, rectangle: Integers) -> int:
-    """Geoms whose rectangle meets a row of tiles; returns their number."""
+    """Geoms whose rectangle meets the row of tiles that starts at a row of pixels; returns their number."""
     number = 0
     for geom in range(first, last):
-        if rectangle[geom, 0] <= row < rectangle[geom, 1]:
+        if rectangle[geom, 0] < row + TILE_HEIGHT and row < rectangle[geom, 1]:
             out[number] = geom
             number += 1
     return number
@@ -354,18 +354,18 @@ def draw(first: int, last: int, scenes: Scenes, eyes: Eyes, seen: Projection, ou
         near, far = np.float32(lens[4]), np.float32(lens[5])
         lights = _lamps(lamps, world, scenes, eyes)
         _paints(paints, names, world, scenes)
-        for row in range((height + TILE_HEIGHT - 1) // TILE_HEIGHT):
+        for row in range(0, height, TILE_HEIGHT):
             number = _active(active, row, start, end, seen.rectangle)
-            v0 = top + dv * (np.float32(row * TILE_HEIGHT) + _HALF)
-            for column in range((width + TILE_WIDTH - 1) // TILE_WIDTH):
-                u0 = left + du * (np.float32(column * TILE_WIDTH) + _HALF)
+            v0 = top + dv * (np.float32(row) + _HALF)
+            for column in range(0, width, TILE_WIDTH):
+                u0 = left + du * (np.float32(column) + _HALF)
                 _clear(tile, far)
                 for place in range(number):
                     geom = active[place]
-                    if seen.rectangle[geom, 2] <= column < seen.rectangle[geom, 3]:
+                    if seen.rectangle[geom, 2] < column + TILE_WIDTH and column < seen.rectangle[geom, 3]:
                         name = np.float32(geom - start + 1)
                         _hit(scenes.kind[geom], tile, u0, v0, du, dv, near, seen.shape[geom], name)
                 for light in range(lights):
                     _light(tile, u0, v0, du, dv, lamps[light], lamps[light, 9] < _ZERO)
                 _colour(tile, paints)
-                _write(tile, names, out, world, row * TILE_HEIGHT, column * TILE_WIDTH)
+                _write(tile, names, out, world, row, column)

@@ -1,4 +1,4 @@
-"""Geoms seen from a camera: each becomes sixteen numbers in the camera's frame and a rectangle of tiles.
+"""Geoms seen from a camera: each becomes sixteen numbers in the camera's frame and a rectangle of pixels.
 
 Rectangles are exact for round shapes (tangent lines of their projections) and for cuboids cut at the nearest depth, so
 that a shape is tried on few pixels that it does not cover. The one thing to watch: a round shape that reaches behind
@@ -18,8 +18,6 @@ from embodia.envs.desk.raster.tables import (
     ELLIPSOID,
     PLANE,
     SPHERE,
-    TILE_HEIGHT,
-    TILE_WIDTH,
     Doubles,
     Eyes,
     Floats,
@@ -134,13 +132,13 @@ def _centred(centre: Doubles, position: Doubles, origin: Doubles, eye: Doubles) 
 
 
 @inlined
-def _tiles(least: float, greatest: float, pixels: int, tile: int) -> tuple[int, int]:
-    """First tile and the one after the last whose pixel centres can lie between two places in pixels."""
-    first = min(max(math.ceil(least - 0.501), 0.0), float(pixels))
-    last = min(max(math.floor(greatest - 0.499), -1.0), float(pixels - 1))
+def _pixels(least: float, greatest: float, number: int) -> tuple[int, int]:
+    """First pixel and the one after the last whose centres can lie between two places; 0, 0 when there are none."""
+    first = min(max(math.ceil(least - 0.501), 0.0), float(number))
+    last = min(max(math.floor(greatest - 0.499), -1.0), float(number - 1))
     if last < first:
         return 0, 0
-    return int(first) // tile, int(last) // tile + 1
+    return int(first), int(last) + 1
 
 
 @inlined
@@ -176,7 +174,7 @@ def project(first: int, last: int, scenes: Scenes, eyes: Eyes, height: int, widt
                 box[0], box[1], box[2], box[3] = -1e6, 1e6, -1e6, 1e6
             else:
                 _bounds(box, kind, centre, axes, scenes.size[geom], lens[4], work)
-            rows = _tiles((top - box[3]) * down, (top - box[2]) * down, height, TILE_HEIGHT)
-            columns = _tiles((box[0] - left) * across, (box[1] - left) * across, width, TILE_WIDTH)
+            rows = _pixels((top - box[3]) * down, (top - box[2]) * down, height)
+            columns = _pixels((box[0] - left) * across, (box[1] - left) * across, width)
             out.rectangle[geom, 0], out.rectangle[geom, 1] = rows
             out.rectangle[geom, 2], out.rectangle[geom, 3] = columns

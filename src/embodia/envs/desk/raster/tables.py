@@ -22,10 +22,6 @@ PLANE, SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX = 0, 2, 3, 4, 5, 6
 KINDS = (PLANE, SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX)
 """MuJoCo's numbers of the geom types that can be drawn."""
 
-TILE_WIDTH, TILE_HEIGHT = 8, 4
-LANES = TILE_WIDTH * TILE_HEIGHT
-"""Pixels that are worked on at a time."""
-
 
 class Scenes(NamedTuple):
     """Many worlds end to end: world w owns rows `start[w]` to `start[w + 1]` of each table.
@@ -76,7 +72,7 @@ class Projection(NamedTuple):
     """Geoms as a camera sees them: shape (G, 16) float32 and rectangle (G, 4) int32.
 
     shape: centre, three axes (as rows) and three sizes in the camera's frame: right, up, forward. rectangle: first row
-    of tiles, the one after the last, first column, the one after the last; all zero where nothing can be seen.
+    of pixels, the one after the last, first column, the one after the last; all zero where nothing can be seen.
     """
 
     shape: Floats
