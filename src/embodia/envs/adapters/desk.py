@@ -25,6 +25,7 @@ from embodia.envs.protocol import CameraView, EnvConfig, Split, StepResult, chos
 from embodia.envs.versions import installed
 
 if TYPE_CHECKING:
+    from embodia.envs.chaining import SceneState, Skill
     from embodia.envs.desk.knobs import Filter
     from embodia.envs.desk.tasks import Memory
     from embodia.envs.desk.world import World
@@ -52,9 +53,10 @@ class DeskEnv:
 
     def __init__(self, config: EnvConfig) -> None:
         from embodia.envs.desk import bodies, build, control, senses, tasks
+        from embodia.envs.desk.tasks import chain
 
         options = _options(config)
-        self._config, self._tasks = config, tasks
+        self._config, self._tasks, self._chains = config, tasks, chain
         self._knob, self._strength = options.get("knob", ""), _strength(options)
         self._names = tasks.names(body=options.get("body", "arm7"))
         self._body = bodies.body(_body(options))
@@ -114,9 +116,7 @@ class DeskEnv:
             raise ConfigError(f"a scene for {scene.body}, the environment has {self._body.name}", leaf="body")
         self._world = World(scene, control=self._control, models=self._models)
         self._world.settle()
-        self._task, self._steps = task, 0
-        watched = (task, *self._tasks.get(task).partners, *self._reachable())
-        self._memories = {name: self._tasks.get(name).begin(self._world) for name in watched}
+        self._watch(task)
         self._meant, self._filter = {}, None
         return self._sense()
 
@@ -153,9 +153,33 @@ class DeskEnv:
         self._parse(task)
         return self._tasks.get(task).partners
 
+    def skills(self) -> tuple[Skill, ...]:
+        """The tasks of the scene in which tasks can follow one another."""
+        return self._chains.SKILLS if self._body.name == "arm7" else ()
+
+    def starts(self) -> tuple[SceneState, ...]:
+        """The states in which a chain may begin."""
+        return self._chains.STARTS if self._body.name == "arm7" else ()
+
+    def begin(self, start: SceneState, task: str, seed: int) -> Observation:
+        """Lay the scene of chains in the state `start` and ask for `task`."""
+        self._parse(task)
+        return self.start(task, self._chains.lay(start, generator(seed, "desk", "chain")))
+
+    def ask(self, task: str) -> Observation:
+        """Ask for another task in the scene as it is; its predicate counts from now."""
+        self._parse(task)
+        self._watch(task)
+        return self._sense()
+
     def close(self) -> None:
         """Free graphics memory."""
         self._senses.close()
+
+    def _watch(self, task: str) -> None:
+        self._task, self._steps = task, 0
+        watched = (task, *self._tasks.get(task).partners, *self._reachable())
+        self._memories = {name: self._tasks.get(name).begin(self.world) for name in watched}
 
     def _parse(self, task: str) -> None:
         chosen("task", (task,), self._names)

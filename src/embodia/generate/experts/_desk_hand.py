@@ -147,6 +147,15 @@ def rise(hand: Hand, height: float, *, near_m: float = 0.02) -> Actions:
     yield from move(hand, fixed(target), near_m=near_m, limit=30)
 
 
+def withdraw(hand: Hand) -> Actions:
+    """Up and away, when a thing stands between the open pads or beside them."""
+    world, here = hand.world, hand.at
+    things = (world.pose(item.name)[0] for item in world.scene.things if item.movable)
+    if any(float(np.linalg.norm(place - here)) < 0.06 for place in things):
+        yield from squeeze(hand, OPEN, least=1)
+        yield from rise(hand, float(here[2]) + HOVER_M, near_m=0.03)
+
+
 def grasp_yaw(world: World, name: str, now: float) -> float:
     """The heading nearest to `now` at which the pads meet two faces of an upright box."""
     w, x, y, z = world.pose(name)[1]

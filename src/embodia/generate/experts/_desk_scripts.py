@@ -1,4 +1,4 @@
-"""Which script does a task of Desk: one short function a family, composed of pushes and carries.
+"""Which script does a task of Desk: one short function a verb, composed of pushes and carries.
 
 The one thing to watch: a script may begin in any state of the world, because it is begun again after a failure.
 """
@@ -13,7 +13,7 @@ from embodia.envs.desk.tasks.place import inside
 from embodia.envs.desk.tasks.sort import bin_for
 from embodia.generate.experts import _desk_carry as carry
 from embodia.generate.experts import _desk_push as push
-from embodia.generate.experts._desk_hand import Hand, above, travel
+from embodia.generate.experts._desk_hand import Hand, above, travel, withdraw
 from embodia.generate.experts._desk_motion import Actions
 
 
@@ -38,17 +38,19 @@ def _stack(hand: Hand, task: Spoken) -> Actions:
     yield from carry.put(hand, task.target, task.goal, sizes[task.target] + sizes[task.goal] + 0.004)
 
 
-def _drawer(hand: Hand, task: Spoken) -> Actions:
-    verb = task.request.verb
-    if verb == "open":
-        yield from push.pull_drawer(hand, task.target)
-    elif verb == "close":
-        yield from push.push_drawer(hand, task.target)
-    else:
-        yield from carry.put_in_drawer(hand, task.target, task.goal)
+def _open(hand: Hand, task: Spoken) -> Actions:
+    yield from push.pull_drawer(hand, task.target)
 
 
-def _button(hand: Hand, task: Spoken) -> Actions:
+def _close(hand: Hand, task: Spoken) -> Actions:
+    yield from push.push_drawer(hand, task.target)
+
+
+def _stow(hand: Hand, task: Spoken) -> Actions:
+    yield from carry.put_in_drawer(hand, task.target, task.goal)
+
+
+def _press(hand: Hand, task: Spoken) -> Actions:
     yield from push.press(hand, task.target, task.request.manner)
 
 
@@ -56,7 +58,7 @@ def _switch(hand: Hand, task: Spoken) -> Actions:
     yield from push.flip(hand, task.target, 1.0 if task.request.verb == "turn-on" else -1.0)
 
 
-def _peg(hand: Hand, task: Spoken) -> Actions:
+def _insert(hand: Hand, task: Spoken) -> Actions:
     yield from carry.insert(hand, task.target, task.goal)
 
 
@@ -68,16 +70,32 @@ def _sort(hand: Hand, task: Spoken) -> Actions:
             yield from carry.put_in_bin(hand, item.name, goal)
 
 
-SCRIPTS: Mapping[str, Callable[[Hand, Spoken], Actions]] = MappingProxyType(
+VERBS: Mapping[str, Callable[[Hand, Spoken], Actions]] = MappingProxyType(
     {
         "reach": _reach,
         "push": _push,
         "place": _place,
         "stack": _stack,
-        "drawer": _drawer,
-        "button": _button,
-        "switch": _switch,
-        "peg": _peg,
-        "sort": _sort,
+        "open": _open,
+        "close": _close,
+        "stow": _stow,
+        "press": _press,
+        "turn-on": _switch,
+        "turn-off": _switch,
+        "insert": _insert,
+        "sort-colour": _sort,
+        "sort-shape": _sort,
     }
 )
+"""Verb -> its script."""
+
+
+def do(hand: Hand, task: Spoken) -> Actions:
+    """What the verb of a task says, begun with free hands."""
+    yield from withdraw(hand)
+    yield from VERBS[task.request.verb](hand, task)
+
+
+_FAMILIES = ("reach", "push", "place", "stack", "drawer", "button", "switch", "peg", "sort", "chain")
+SCRIPTS: Mapping[str, Callable[[Hand, Spoken], Actions]] = MappingProxyType(dict.fromkeys(_FAMILIES, do))
+"""Family -> its script."""

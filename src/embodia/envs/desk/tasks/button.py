@@ -35,16 +35,20 @@ def _lay(colours: tuple[str, str], rng: np.random.Generator) -> Scene:
     return Scene(fixtures=tuple(button(colour, table.spot(_RADIUS_M)) for colour in (*sorted(colours), third)))
 
 
-def _unforced(world: World) -> Memory:
+def unforced(world: World) -> Memory:
+    """No force was felt so far."""
     return {"peak_n": 0.0}
 
 
-def _pressed(target: str, manner: str, world: World, memory: Memory) -> bool:
-    memory["peak_n"] = max(float(memory["peak_n"]), world.contact_force(target))
+def pressed(target: str, manner: str, world: World, memory: Memory) -> bool:
+    """Whether a button is down, and was pressed in that manner."""
     down = world.joint(target) > PRESSED
+    if not manner:
+        return down
+    memory["peak_n"] = max(float(memory["peak_n"]), world.contact_force(target))
     if manner == "gently":
-        return down and memory["peak_n"] < GENTLE_N
-    return down and (manner != "hard" or memory["peak_n"] > HARD_N)
+        return bool(down and memory["peak_n"] < GENTLE_N)
+    return bool(down and memory["peak_n"] > HARD_N)
 
 
 def _task(colour: str, manner: str) -> Spoken:
@@ -57,8 +61,8 @@ def _task(colour: str, manner: str) -> Spoken:
         request=Request(verb="press", colour=colour, shape="button", manner=manner),
         partners=(f"button/{other}{suffix}", *same),
         lay=partial(_lay, (colour, other)),
-        holds=partial(_pressed, f"{colour}-button", manner),
-        remember=_unforced,
+        holds=partial(pressed, f"{colour}-button", manner),
+        remember=unforced,
         target=f"{colour}-button",
     )
 

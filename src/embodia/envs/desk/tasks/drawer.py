@@ -66,11 +66,13 @@ def _lay_things(drawers: tuple[str, str], things: tuple[str, str], rng: np.rando
     return Scene(things=found, fixtures=fixtures)
 
 
-def _opened(drawer: str, world: World, memory: Memory) -> bool:
+def opened(drawer: str, world: World, memory: Memory) -> bool:
+    """Whether a drawer is out."""
     return world.joint(drawer) > OPEN_M
 
 
-def _closed(drawer: str, world: World, memory: Memory) -> bool:
+def closed(drawer: str, world: World, memory: Memory) -> bool:
+    """Whether a drawer is in."""
     return world.joint(drawer) < CLOSED_M
 
 
@@ -87,7 +89,7 @@ def _slide(verb: str, colour: str) -> Spoken:
         request=Request(verb=verb, colour=colour, shape="drawer"),
         partners=tuple(dict.fromkeys(name for name in names if name != f"drawer/{verb}/{colour}")),
         lay=partial(_lay, (min(colour, other), max(colour, other))),
-        holds=partial(_opened if verb == "open" else _closed, f"{colour}-drawer"),
+        holds=partial(opened if verb == "open" else closed, f"{colour}-drawer"),
         target=f"{colour}-drawer",
     )
 

@@ -36,26 +36,27 @@ def _lay(kinds: tuple[Kind, Kind], rng: np.random.Generator) -> Scene:
     return Scene(things=things, fixtures=(mark,))
 
 
-def _left_alone(other: str, world: World, memory: Memory) -> bool:
-    return bool(np.linalg.norm(world.pose(other)[0] - memory[other]) < STILL_M)
+def _left_alone(others: tuple[str, ...], world: World, memory: Memory) -> bool:
+    return all(bool(np.linalg.norm(world.pose(other)[0] - memory[other]) < STILL_M) for other in others)
 
 
 def _on_table(target: str, world: World, memory: Memory) -> bool:
     return bool(world.pose(target)[0][2] < memory[target][2] + LIFTED_M)
 
 
-def _moved(target: str, other: str, side: str, world: World, memory: Memory) -> bool:
+def pushed(target: str, others: tuple[str, ...], side: str, world: World, memory: Memory) -> bool:
+    """Whether a thing has gone `FAR_M` to a side on the table, less than `ASTRAY_M` across, the others left alone."""
     moved = (world.pose(target)[0] - memory[target])[:2]
     along = np.array(SIDES[side])
     astray = abs(moved[0] * along[1] - moved[1] * along[0])
     there = moved @ along > FAR_M and astray < ASTRAY_M
-    return bool(there and _on_table(target, world, memory) and _left_alone(other, world, memory))
+    return bool(there and _on_table(target, world, memory) and _left_alone(others, world, memory))
 
 
-def _on_mark(target: str, other: str, world: World, memory: Memory) -> bool:
+def _on_mark(target: str, others: tuple[str, ...], world: World, memory: Memory) -> bool:
     away = (world.pose(target)[0] - world.pose("mark")[0])[:2]
     there = np.linalg.norm(away) < ON_MARK_M
-    return bool(there and _on_table(target, world, memory) and _left_alone(other, world, memory))
+    return bool(there and _on_table(target, world, memory) and _left_alone(others, world, memory))
 
 
 def _places(shape: str) -> tuple[str, ...]:
@@ -68,7 +69,7 @@ def _task(colour: str, shape: str, place: str) -> Spoken:
     names = [f"push/{target}/{way}" for way in _places(shape)] + [f"push/{beside}/{way}" for way in _places(other[1])]
     same = f"push/{beside}/{place}"
     ordered = [same, *names] if same in names else names
-    test = partial(_on_mark, target, beside) if place == "mark" else partial(_moved, target, beside, place)
+    test = partial(_on_mark, target, (beside,)) if place == "mark" else partial(pushed, target, (beside,), place)
     return Spoken(
         name=f"push/{target}/{place}",
         family="push",

@@ -43,7 +43,8 @@ def _lay(colours: tuple[str, str], rng: np.random.Generator) -> Scene:
     )
 
 
-def _turned(target: str, sign: float, world: World, memory: Memory) -> bool:
+def turned(target: str, sign: float, world: World, memory: Memory) -> bool:
+    """Whether a switch is on (`sign` 1) or off (-1)."""
     return sign * world.joint(target) > TURNED_RAD
 
 
@@ -56,7 +57,7 @@ def _task(way: str, colour: str) -> Spoken:
         request=Request(verb=f"turn-{way}", colour=colour, shape="switch"),
         partners=tuple(dict.fromkeys(name for name in names if name != f"switch/{way}/{colour}")),
         lay=partial(_lay, (colour, other)),
-        holds=partial(_turned, f"{colour}-switch", 1.0 if way == "on" else -1.0),
+        holds=partial(turned, f"{colour}-switch", 1.0 if way == "on" else -1.0),
         target=f"{colour}-switch",
     )
 
