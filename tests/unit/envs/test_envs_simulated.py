@@ -21,7 +21,7 @@ from embodia.envs.protocol import CameraView, EnvConfig
 from embodia.envs.sentences import Sentences
 from embodia.envs.simulated import Family, SimulatedEnv, body_of
 
-FAMILIES = ("metaworld", "ogbench", "robosuite", "fetch", "adroit", "franka_kitchen")
+FAMILIES = ("metaworld", "ogbench", "robosuite", "fetch", "adroit", "franka_kitchen", "maniskill")
 
 
 def words(name):

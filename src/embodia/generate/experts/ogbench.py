@@ -24,6 +24,8 @@ from embodia.envs.simulated import SimulatedEnv
 _NEAR_M, _ON_TOP_M, _APART_M = 0.03, 0.025, 0.06
 _OPEN_DRAWER, _IN_DRAWER = -0.16, np.array([0.33, -0.24, 0.066])
 _SLIDE_M = 0.03
+_PATIENCE = 110
+"""Control steps after which a subtask is given up for another: a cube squeezed between others cannot be grasped."""
 _SPOTS = tuple((x, y) for x in (0.425, 0.33, 0.52) for y in (0.0, 0.27, -0.27, 0.12, -0.12))
 _LOCK = {"drawer": 0, "window": 1}
 _MOVES = ("cube", "button", "drawer", "window")
@@ -54,7 +56,7 @@ class OGBenchExpert:
         """Forget the subtask in hand."""
         self._subtask: Subtask | None = None
         self._oracle: Any = None
-        self._begun = 0
+        self._begun = self._acted = 0
 
     def act(self, env: Env) -> npt.NDArray[np.float32]:
         """Hand displacement, turn and gripper (5,), each in [-1, 1]; stillness once all is done."""
@@ -62,13 +64,15 @@ class OGBenchExpert:
             raise ConfigError(f"an expert of ogbench cannot act in {env.provenance.environment!r}")
         world = env.simulation.env
         goal = goal_of(world, self._number)
-        if self._oracle is None or self._oracle.done:
-            self._subtask = plan(world, goal)
+        if self._oracle is None or self._oracle.done or self._acted >= _PATIENCE:
+            failed = self._subtask.index if self._acted >= _PATIENCE and self._subtask is not None else -1
+            self._subtask, self._acted = plan(world, goal, failed), 0
             if self._subtask is None:
                 self._oracle = None
                 return np.zeros(5, np.float32)
             self._oracle = self._start(world, self._subtask)
         assert self._subtask is not None
+        self._acted += 1
         action = self._oracle.select_action(None, told(world, self._subtask))
         return np.clip(np.asarray(action, np.float32), -1.0, 1.0)
 
@@ -84,12 +88,12 @@ class OGBenchExpert:
         return oracle
 
 
-def plan(world: Any, goal: Mapping[str, Any]) -> Subtask | None:
-    """The next subtask on the way to `goal`; None when nothing is left to do."""
+def plan(world: Any, goal: Mapping[str, Any], failed: int = -1) -> Subtask | None:
+    """The next subtask on the way to `goal`, with another cube than `failed` if one can be; None when all is done."""
     if "cubes" not in goal:
         return next(iter(_presses(world, goal["buttons"])), None)
     if "buttons" not in goal:
-        return _stacking(_cubes(world), goal["cubes"])
+        return _stacking(_cubes(world), goal["cubes"], failed)
     return next(_tidying(world, goal), None)
 
 
@@ -120,9 +124,10 @@ def _cubes(world: Any) -> npt.NDArray[np.float64]:
     return np.array([world._data.joint(f"object_joint_{i}").qpos[:3] for i in range(world._num_cubes)])
 
 
-def _stacking(places: npt.NDArray[np.float64], goals: npt.NDArray[np.float64]) -> Subtask | None:
+def _stacking(places: npt.NDArray[np.float64], goals: npt.NDArray[np.float64], failed: int) -> Subtask | None:
     """The next cube to move: one that is free, whose support stands and whose place is empty; else one in the way."""
     wrong = [i for i in np.argsort(goals[:, 2], kind="stable") if np.linalg.norm(places[i] - goals[i]) > _NEAR_M]
+    wrong.sort(key=lambda i: i == failed)
     free = [i for i in wrong if not _above(places, i)]
     for i in free:
         if _supported(places, goals, i) and not _occupied(places, goals[i], but=i):
