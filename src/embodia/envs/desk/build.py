@@ -25,6 +25,8 @@ FIXED_CAMERAS: dict[str, tuple[tuple[float, float, float], tuple[float, float, f
 }
 """Name -> where it stands, what it looks at (m), vertical field of view (degrees)."""
 _TABLE_M = (0.55, 0.7, 0.05)
+_LAMP_M = 2.5
+"""How far the lamp hangs; with parallel rays MuJoCo's shadows are full of stripes."""
 _MEMORY = 6 * 2**20
 _ROOM, _WIDE = 3.0, 3.2
 
@@ -117,10 +119,13 @@ def _surroundings(spec: Any, scene: Scene) -> None:
         contype=0,
         conaffinity=0,
     )
+    direction = np.array(look.light_direction) / np.linalg.norm(look.light_direction)
     world.add_light(
-        pos=[0.0, 0.0, 2.0],
-        dir=look.light_direction,
-        directional=True,
+        pos=-_LAMP_M * direction,
+        dir=direction,
+        directional=False,
+        cutoff=60.0,
+        exponent=0.0,
         diffuse=[0.6 * look.brightness] * 3,
         specular=[0.1] * 3,
         castshadow=True,
