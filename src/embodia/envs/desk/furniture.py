@@ -29,6 +29,8 @@ _TYPES: Mapping[str, Any] = MappingProxyType(
 )
 _THIN = 0.004
 _ROUND = 10
+_LIFT = 0.002
+"""Staves end this far above the ground, so that a round container stands on its floor alone."""
 _DARK = 0.55
 _ROLLING_M = 0.001
 """Rolling friction, so that a ball comes to rest."""
@@ -130,11 +132,11 @@ def _ring(body: Any, radius: float, half_height: float, rgba: Rgba, *, mass: flo
     for step in range(_ROUND):
         angle = 2 * np.pi * step / _ROUND
         middle = radius - _THIN
-        pos = (middle * np.cos(angle), middle * np.sin(angle), 0.0)
+        pos = (middle * np.cos(angle), middle * np.sin(angle), _LIFT / 2)
         _solid(
             body,
             _TYPES["box"],
-            [_THIN, width, half_height],
+            [_THIN, width, half_height - _LIFT / 2],
             rgba,
             pos=pos,
             mass=share,
