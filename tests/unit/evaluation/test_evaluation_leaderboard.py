@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -216,3 +217,27 @@ def test_the_command_line(runs, capsys):
     (runs / "empty").mkdir()
     assert main(["report", str(runs / "empty"), "--leaderboard", out]) == 2
     assert "no evaluation was found" in capsys.readouterr().err
+
+
+HEAVY = {
+    *("h1", "h2", "h3", "th", ".badge", ".bar.policy .label", ".score .number", ".curves figcaption", ".reels h4"),
+    *("td.seen", ".bold .rate", ".heat td.bold", ".forest .bold .name", ".forest .bold .text"),
+}
+"""What may be heavy: headings and labels, and numbers under a class that only a significant difference gets."""
+
+
+def test_no_style_makes_a_number_heavy_without_a_test_behind_it():
+    folder = resources.files("embodia.evaluation").joinpath("templates")
+    css = "".join(item.read_text() for item in folder.iterdir() if item.name.endswith(".css"))
+    rules = re.findall(r"([^{}]+)\{([^{}]*)\}", re.sub(r"/\*.*?\*/", "", css, flags=re.S))
+    heavy = [s.strip() for names, body in rules if re.search(r"font-weight:\s*[6-9]", body) for s in names.split(",")]
+    assert heavy and set(heavy) <= HEAVY
+
+
+def test_templates_set_numbers_in_strong_only_when_a_test_was_passed():
+    folder = resources.files("embodia.evaluation").joinpath("templates")
+    for item in folder.iterdir():
+        for match in re.finditer(r"<(?:strong|b)>(.*?)</", item.read_text() if item.name.endswith(".html") else ""):
+            before = item.read_text()[: match.start()]
+            plain = "headline.low" in match.group(1) or ".title" in match.group(1)
+            assert plain or before.rstrip().endswith("{% if overall.seen %}"), f"{item.name}: {match.group(0)}"
