@@ -26,7 +26,7 @@ from embodia.envs.versions import installed
 
 if TYPE_CHECKING:
     from embodia.envs.chaining import SceneState, Skill
-    from embodia.envs.desk.knobs import Filter
+    from embodia.envs.desk.knobs import Filter, Trial
     from embodia.envs.desk.tasks import Memory
     from embodia.envs.desk.world import World
 
@@ -120,6 +120,12 @@ class DeskEnv:
         self._meant, self._filter = {}, None
         return self._sense()
 
+    def play(self, task: str, trial: Trial) -> Observation:
+        """Start a trial under the name `task`, whatever task the trial itself asks for."""
+        self.start(trial.task, trial.scene)
+        self._task, self._meant, self._filter = task, {task: trial.task}, trial.filter
+        return replace(self._sense(), instruction=(trial.sentence,))
+
     def step(self, action: Array) -> StepResult:
         """One control period under `action` (A,), cut to [-1, 1]. Raises `NotFiniteError`, `ShapeError`."""
         check_actions(action, self.contract.action, where=f"desk {self._task}")
@@ -189,10 +195,7 @@ class DeskEnv:
         from embodia.envs.desk import knobs
 
         plain = knobs.trial(task, seed)
-        found = knobs.turned(plain, self._knob, self._strength, seed) or plain
-        self.start(found.task, found.scene)
-        self._task, self._meant, self._filter = task, {task: found.task}, found.filter
-        return replace(self._sense(), instruction=(found.sentence,))
+        return self.play(task, knobs.turned(plain, self._knob, self._strength, seed) or plain)
 
     def _reachable(self) -> tuple[str, ...]:
         """Tasks of reaching each thing that is there: they show what a policy intends."""

@@ -1,0 +1,63 @@
+"""Desk with prepared episodes: every reset plays the trial that a function makes of (task, seed).
+
+`VectorEnv(..., wrap=partial(prepared, prepare=...))` carries it into worker processes, so `prepare` must be a plain
+function or a partial of one. The one thing to watch: the sentence of a trial is told only where the plan of the episode
+carries it, because a plan's sentence goes before the scene's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from embodia.core.errors import ConfigError
+from embodia.core.types import Array, Observation
+from embodia.envs.adapters.desk import DeskEnv
+from embodia.envs.desk.knobs.trials import Trial
+from embodia.envs.protocol import Env, Split, StepResult
+
+Prepare: TypeAlias = Callable[[str, int], Trial]
+"""The episode of (task, seed), as a pure function."""
+
+
+def prepared(env: Env, *, prepare: Prepare) -> Prepared:
+    """`env` with prepared episodes. Raises `ConfigError` for anything but Desk."""
+    if not isinstance(env, DeskEnv):
+        raise ConfigError(f"trials are played on Desk, not on {env.provenance.environment!r}", leaf="family")
+    return Prepared(env, prepare)
+
+
+class Prepared:
+    """An environment whose resets play trials; everything else is Desk's."""
+
+    def __init__(self, env: DeskEnv, prepare: Prepare) -> None:
+        self._env, self._prepare = env, prepare
+        self.contract, self.provenance, self.tasks = env.contract, env.provenance, env.tasks
+
+    def reset(self, task: str, seed: int) -> Observation:
+        """Start the trial of (task, seed)."""
+        return self._env.play(task, self._prepare(task, seed))
+
+    def step(self, action: Array) -> StepResult:
+        """One control period."""
+        return self._env.step(action)
+
+    def observe(self) -> Observation:
+        """What is sensed now."""
+        return self._env.observe()
+
+    def instructions(self, task: str, split: Split = "canonical") -> tuple[str, ...]:
+        """The sentences of a task."""
+        return self._env.instructions(task, split)
+
+    def judge(self, task: str) -> bool:
+        """Whether the predicate of a task holds now."""
+        return self._env.judge(task)
+
+    def scene_partners(self, task: str) -> tuple[str, ...]:
+        """Other tasks of the same scene."""
+        return self._env.scene_partners(task)
+
+    def close(self) -> None:
+        """Free graphics memory."""
+        self._env.close()
