@@ -288,18 +288,31 @@ def _paints(out: Floats, names: Integers, world: int, scenes: Scenes) -> None:
 
 
 @inlined
-def _colour(tile: Floats, paints: Floats) -> None:
+def _tint(tile: Floats, lane: int, row: int, paints: Floats) -> None:
     """Light times paint, in levels; where nothing is, the paint itself and depth 0."""
+    lit = row > 0
+    red = paints[row, 0] * (tile[_RED + lane] if lit else _ONE)
+    green = paints[row, 1] * (tile[_GREEN + lane] if lit else _ONE)
+    blue = paints[row, 2] * (tile[_BLUE + lane] if lit else _ONE)
+    tile[_RED + lane] = min(red + _HALF, _LEVELS)
+    tile[_GREEN + lane] = min(green + _HALF, _LEVELS)
+    tile[_BLUE + lane] = min(blue + _HALF, _LEVELS)
+    tile[_Z + lane] = tile[_Z + lane] if lit else _ZERO
+
+
+@inlined
+def _colour(tile: Floats, paints: Floats) -> None:
+    """Tint every lane; most tiles show one geom only, and then its paint is looked up once."""
+    only, others = tile[_GEOM], 0
     for lane in range(LANES):
-        row = int(tile[_GEOM + lane])
-        lit = row > 0
-        red = paints[row, 0] * (tile[_RED + lane] if lit else _ONE)
-        green = paints[row, 1] * (tile[_GREEN + lane] if lit else _ONE)
-        blue = paints[row, 2] * (tile[_BLUE + lane] if lit else _ONE)
-        tile[_RED + lane] = min(red + _HALF, _LEVELS)
-        tile[_GREEN + lane] = min(green + _HALF, _LEVELS)
-        tile[_BLUE + lane] = min(blue + _HALF, _LEVELS)
-        tile[_Z + lane] = tile[_Z + lane] if lit else _ZERO
+        others += tile[_GEOM + lane] != only
+    if others == 0:
+        row = np.int32(only)
+        for lane in range(LANES):
+            _tint(tile, lane, row, paints)
+    else:
+        for lane in range(LANES):
+            _tint(tile, lane, np.int32(tile[_GEOM + lane]), paints)
 
 
 @inlined
