@@ -288,7 +288,7 @@ def _paints(out: Floats, names: Integers, world: int, scenes: Scenes) -> None:
 
 
 @inlined
-def _tint(tile: Floats, lane: int, row: int, paints: Floats) -> None:
+def _tint(tile: Floats, lane: int, row: Number, paints: Floats) -> None:
     """Light times paint, in levels; where nothing is, the paint itself and depth 0."""
     lit = row > 0
     red = paints[row, 0] * (tile[_RED + lane] if lit else _ONE)
