@@ -13,7 +13,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from embodia.envs.desk import tasks
+from embodia.envs.desk.batch import WorldBatch
 from embodia.envs.desk.raster import Raster, RasterBatch
 from embodia.envs.desk.scenes import Scene, Thing
 from embodia.envs.desk.world import World
@@ -151,22 +151,15 @@ def two_cores(scenes: list[World], size: int) -> dict[str, float]:
 def stepped(scenes: list[World], size: int) -> dict[str, float]:
     """Frames a second while all worlds step under random actions, on two threads."""
     views = (CameraView(name="front", height=size, width=size),)
-    batch = RasterBatch([w.model for w in scenes], [w.data for w in scenes], views, threads=2)
-    rng, out = np.random.default_rng(0), batch.draw()
-
-    def advance(part: tuple[list[World], Any]) -> None:
-        for world, action in zip(*part, strict=True):
-            world.apply(action)
-            world.refresh()
-
-    with ThreadPoolExecutor(2) as pool:
+    rng = np.random.default_rng(0)
+    with WorldBatch([world.scene for world in scenes], threads=2) as batch:
+        batch.settle(0.2)
+        batch.draw(views)
         start, begun = time.perf_counter(), time.process_time()
         for _ in range(STEPS):
-            actions = rng.uniform(-1, 1, (len(scenes), scenes[0].action_spec.dim))
-            list(pool.map(advance, ((scenes[k::2], actions[k::2]) for k in range(2))))
-            batch.draw(out)
+            batch.step(list(rng.uniform(-1, 1, (len(scenes), scenes[0].action_spec.dim))))
+            batch.draw(views)
         wall, work = time.perf_counter() - start, time.process_time() - begun
-    batch.close()
     frames = STEPS * len(scenes)
     return {"wall": frames / wall, "per_core_by_processor_time": frames / work, "load_average": os.getloadavg()[0]}
 

@@ -66,9 +66,10 @@ class WorldBatch:
 
     def start(self, index: int, scene: Scene) -> World:
         """Put another scene into one place of the batch."""
-        self._close_rasters()
-        self._worlds[index] = World(scene, control=self._control)
-        return self._worlds[index]
+        world = self._worlds[index] = World(scene, control=self._control)
+        for raster in self._rasters.values():
+            raster.replace(index, world.model, world.data)
+        return world
 
     def draw(self, views: tuple[CameraView, ...]) -> dict[str, Frame]:
         """Colour, depth and segmentation (geom ids) of every world, each (W H W' ...), by view."""

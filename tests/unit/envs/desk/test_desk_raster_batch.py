@@ -92,6 +92,24 @@ def test_pictures_can_be_drawn_into_given_arrays(worlds):
     assert (second["side"].rgb == kept).all()
 
 
+@pytest.mark.parametrize("objects", [3, 6], ids=["as many geoms", "more geoms"])
+def test_a_world_can_be_replaced(worlds, objects):
+    batch = batch_of(worlds)
+    before = batch.draw()
+    sky = "<asset><texture type='skybox' builtin='flat' rgb1='.2 .4 .8' width='8' height='8'/></asset><worldbody>"
+    model, data = oracle.of(oracle.bench(objects=objects, seed=99).replace("<worldbody>", sky))
+    oracle.bent(model, data, 5)
+    assert (model.ngeom == worlds[2][0].ngeom) == (objects == 3)
+    batch.replace(2, model, data)
+    after = batch.draw()
+    batch.close()
+    for name, alone in Raster(model, VIEWS).draw(data).items():
+        assert equal(after[name], 2, alone)
+        for number in (1, 3, 8):
+            assert (after[name].rgb[number] == before[name].rgb[number]).all()
+            assert (after[name].segmentation[number] == before[name].segmentation[number]).all()
+
+
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("spoil", [lambda a: a[:-1], lambda a: a.astype(np.float64), lambda a: np.asfortranarray(a)])
 def test_pictures_are_not_drawn_into_unlike_arrays(worlds, part, spoil):

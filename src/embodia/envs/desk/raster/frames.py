@@ -110,16 +110,10 @@ class RasterBatch:
         for view in views:
             if view.render is not None:
                 raise ConfigError("a batch draws pictures at their final size", leaf=view.name)
-        self._views = views
-        kept = {
-            key: (Reader(model, labels, groups), [Camera(model, view) for view in views])
-            for key, model in {id(model): model for model in models}.items()
-        }
+        self._views, self._labels, self._groups = views, labels, frozenset(groups)
+        kept = {key: self._plan(model) for key, model in {id(model): model for model in models}.items()}
         self._worlds = [_World(*kept[id(model)], data) for model, data in zip(models, datas, strict=True)]
-        self._scenes = _joined([world.scenes for world in self._worlds])
-        self._eyes = [_joined_eyes([world.eyes[index] for world in self._worlds]) for index in range(len(views))]
-        self._copies = np.array([self._copies_of(number) for number in range(len(models))], np.int64)
-        self._seen = _projection(len(self._scenes.kind))
+        self._join()
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads)
         self._finish = weakref.finalize(self, self._pool.shutdown, wait=False)
@@ -140,9 +134,37 @@ class RasterBatch:
             list(self._pool.map(lambda part: self._part(part, result), parts))
         return result
 
+    def replace(self, number: int, model: Any, data: Any) -> None:
+        """Put another world into one place of the batch; quick when it has as many geoms, materials and lights."""
+        before, world = self._worlds[number].scenes.start, _World(*self._plan(model), data)
+        self._worlds[number] = world
+        if (world.scenes.start == before).all():
+            self._fill(number)
+        else:
+            self._join()
+
     def close(self) -> None:
         """End the threads; may be called twice."""
         self._finish()
+
+    def _plan(self, model: Any) -> tuple[Reader, list[Camera]]:
+        return Reader(model, self._labels, self._groups), [Camera(model, view) for view in self._views]
+
+    def _join(self) -> None:
+        """Tables for all worlds, end to end."""
+        self._scenes = _joined([world.scenes for world in self._worlds])
+        columns = zip(*(world.eyes for world in self._worlds), strict=True)
+        self._eyes = [_joined_eyes(list(column)) for column in columns]
+        self._copies = np.array([self._copies_of(number) for number in range(len(self._worlds))], np.int64)
+        self._seen = _projection(len(self._scenes.kind))
+
+    def _fill(self, number: int) -> None:
+        """One world's rows of the tables."""
+        source, start = self._worlds[number].scenes, self._scenes.start
+        for name, column in {**_COLUMNS, **_CONSTANT}.items():
+            getattr(self._scenes, name)[start[number, column] : start[number + 1, column]] = getattr(source, name)
+        self._scenes.sky[number] = source.sky[0]
+        self._copies[number] = self._copies_of(number)
 
     def _part(self, part: tuple[int, int], result: dict[str, Frame]) -> None:
         first, last = part
@@ -172,6 +194,8 @@ _COLUMNS = {
     **dict.fromkeys(("place", "direction", "ambient", "diffuse", "lit"), 2),
 }
 """Tables that are read at every picture, by the column of `start` that counts their rows."""
+_CONSTANT = {"kind": 0, "label": 0, "parallel": 2}
+"""Tables that stay as long as a world."""
 
 
 class _World:
