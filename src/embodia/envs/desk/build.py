@@ -7,6 +7,7 @@ painter made for it goes on using. The one thing to watch: a model from the stor
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import mujoco
@@ -73,21 +74,21 @@ class Models:
         return kept
 
 
-def _arrays(model: Any) -> list[str]:
-    return [name for name in dir(model) if not name.startswith("_") and isinstance(getattr(model, name), np.ndarray)]
+@cache
+def _fields() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the arrays and of the sizes of a compiled model."""
+    model = mujoco.MjSpec().compile()
+    values = {name: getattr(model, name) for name in dir(model) if not name.startswith("_")}
+    arrays = tuple(name for name, value in values.items() if isinstance(value, np.ndarray))
+    return arrays, tuple(name for name, value in values.items() if name[0] == "n" and isinstance(value, int))
 
 
 def _structure(model: Any) -> tuple[object, ...]:
-    sizes = tuple(
-        int(getattr(model, name))
-        for name in dir(model)
-        if name[:1] == "n" and name not in ("names",) and isinstance(getattr(model, name), int)
-    )
-    return (sizes, model.names)
+    return (*(getattr(model, name) for name in _fields()[1]), model.names)
 
 
 def _rewrite(kept: Any, fresh: Any) -> None:
-    for name in _arrays(fresh):
+    for name in _fields()[0]:
         getattr(kept, name)[...] = getattr(fresh, name)
     kept.stat.extent, kept.stat.meaninertia = fresh.stat.extent, fresh.stat.meaninertia
     kept.stat.meanmass, kept.stat.meansize = fresh.stat.meanmass, fresh.stat.meansize
