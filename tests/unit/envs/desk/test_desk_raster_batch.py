@@ -183,6 +183,26 @@ def test_only_like_arrays_are_copied():
         addresses(target, np.zeros((3, 2)).T)
 
 
+WITHOUT_OPENGL = """
+import sys
+from embodia import envs
+from embodia.envs import EnvConfig
+env = envs.make("desk", EnvConfig(height=32, width=32, options={"senses": "rgb,depth"}))
+env.reset(env.tasks[0], 0)
+seen = env.observe()
+assert seen.images["front"].std() > 5 and (seen.depth["front"] > 0).mean() > 0.5
+assert not any(name.startswith("OpenGL") for name in sys.modules)
+env.close()
+"""
+
+
+def test_pictures_of_the_fast_profile_need_no_opengl():
+    environment = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parents[4]), "MUJOCO_GL": "disable"}
+    command = [sys.executable, "-c", WITHOUT_OPENGL]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 READ_ONLY = """
 import numba.core.caching as caching
 for locator in caching.CacheImpl._locator_classes:
