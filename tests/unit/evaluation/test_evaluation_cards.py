@@ -1,6 +1,7 @@
 """Cards: the two routes seen by geometry, and the speed card against a clock that is known."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from embodia import policies
 from embodia.core.errors import ConfigError
 from embodia.core.types import ActionChunk
 from embodia.evaluation.cards import modes, speed
+from embodia.evaluation.results import read_result
 
 
 def chunk_of(sides, h=16):
@@ -149,3 +151,11 @@ def test_more_power_more_energy_and_its_source_is_repeated():
 def test_only_one_robot_is_timed():
     with pytest.raises(ConfigError, match="one robot"):
         speed.speed_card(Coin(), modes.observations(np.random.default_rng(0), 2))
+
+
+def test_the_stored_result_shows_what_it_is_quoted_for():
+    result = read_result(Path(__file__).resolve().parents[3] / "results" / "multimodality.json")
+    assert result["cards"]["regression_l2"]["finding"].startswith("averages")
+    for name in ("diffusion_policy", "pi0"):
+        assert result["cards"][name]["finding"] == "keeps both routes" and result["per_task"][name]["n"] == 400
+    assert result["controls"]["expert"]["success_rate"] == 1

@@ -94,7 +94,11 @@ def test_columns_rows_ranks_and_references(runs):
     assert len(entries) == 4 and [path.rpartition("/")[2] for path in passed] == ["other.json"]
     board = make_board(entries)
     (suite,) = board["suites"]
-    assert suite["name"] == "bench/a" and suite["tasks"] == ["close", "open"] and suite["paired"]
+    assert (
+        suite["name"] == "bench/a"
+        and suite["tasks"] == ["close", "open"]
+        and suite["compared"].endswith("the same seeds")
+    )
     assert suite["rows"][0]["policy"] == "good <b> tiny"
     assert [row["ranks"] for row in suite["rows"]] == [[1, 1], [2, 3], [2, 3], None]
     assert board["references"] == ["expert"] and board["policies"][-1] == "expert"
@@ -144,7 +148,8 @@ def test_other_protocols_and_other_tasks_stand_in_other_columns(tmp_path):
     suites = board_of_runs(tmp_path)["suites"]
     assert [suite["name"] for suite in suites] == ["bench/a (1)", "bench/a (2)", "bench/a (3)"]
     assert [[row["policy"] for row in suite["rows"]] for suite in suites] == [["a tiny"], ["b tiny"], ["c tiny", "d"]]
-    assert not suites[2]["paired"] and suites[2]["rows"][0]["bold"]
+    assert "independent arms" in suites[2]["compared"] and suites[2]["rows"][0]["bold"]
+    assert suites[0]["compared"] == ""
     assert suites[0]["verdict"].startswith("Only one policy")
 
 

@@ -30,8 +30,8 @@ def make_board(entries: Sequence[Entry]) -> dict[str, Any]:
         for row in suite["rows"]:
             if not row["reference"]:
                 order[row["policy"]] += 1
-    references = dict.fromkeys(row["policy"] for suite in suites for row in suite["rows"] if row["reference"])
-    return {"policies": [*order, *references], "references": list(references), "suites": suites}
+    references = sorted({row["policy"] for suite in suites for row in suite["rows"] if row["reference"]})
+    return {"policies": [*order, *references], "references": references, "suites": suites}
 
 
 def _columns(entries: Sequence[Entry]) -> list[tuple[tuple[Any, ...], list[Entry]]]:
@@ -69,14 +69,14 @@ def _suite(label: str, group: Sequence[Entry]) -> dict[str, Any]:
     table = rank_table({name: entry.all_outcomes for name, entry in ranked.items()})
     leaders = _task_leaders(ranked)
     rows = [_row(standing, ranked[standing.name], leaders) for standing in table.standings]
-    rows += [_reference_row(name, entry) for name, entry in named.items() if entry.reference]
+    rows += [_reference_row(name, entry) for name, entry in sorted(named.items()) if entry.reference]
     return {
         "name": label,
         "protocol": _protocol_text(group[0]),
         "tasks": sorted(group[0].outcomes),
         "rows": rows,
         "verdict": _verdict_text(table),
-        "paired": all(entry.paired for entry in ranked.values()),
+        "compared": _compared_text(list(ranked.values())),
     }
 
 
@@ -148,6 +148,14 @@ def _protocol_text(entry: Entry) -> str:
     names = ("at most {} steps", "{} wording", "visual profile {}")
     known = [name.format(fact) for name, fact in zip(names, entry.protocol, strict=True) if fact]
     return ", ".join(known).replace("held_out", "held-out")
+
+
+def _compared_text(ranked: Sequence[Entry]) -> str:
+    if len(ranked) < 2:
+        return ""
+    if all(entry.paired for entry in ranked):
+        return "compared episode by episode on the same seeds"
+    return "single episodes are not known of every policy, so some are compared as independent arms"
 
 
 def _verdict_text(table: RankTable) -> str:

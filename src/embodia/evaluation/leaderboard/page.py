@@ -103,7 +103,7 @@ def _suite(number: int, suite: Mapping[str, Any], folder: Path, sources: Mapping
         "name": suite["name"],
         "protocol": suite["protocol"],
         "verdict": suite["verdict"],
-        "paired": suite["paired"],
+        "compared": suite["compared"],
         "tasks": [spoken(task) for task in suite["tasks"]],
         "rows": rows,
         "reels": [row for row in rows if row["clips"]],
