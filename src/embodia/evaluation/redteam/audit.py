@@ -20,21 +20,23 @@ from typing import Protocol
 from embodia.core.errors import ConfigError
 from embodia.core.protocols import Policy
 from embodia.core.seeds import derive_seed
-from embodia.envs.perturb.images import blank, dead_camera, noise, stamp
+from embodia.core.types import Observation
+from embodia.envs.perturb.images import Change, blank, dead_camera, noise, stamp
 from embodia.envs.protocol import Env, Split, chosen
 from embodia.envs.rollout import EpisodePlan, EpisodeResult, Progress, Vector, rollout, stack, torch_generator
 from embodia.evaluation.controls import Episodes
+from embodia.evaluation.redteam.adversarial import PatchSearch, search_patch
 from embodia.evaluation.redteam.arms import GARBAGE, OtherPictures, Seeing, other_senses, other_words, static
 from embodia.evaluation.redteam.decoy import DECOY, DecoyVector
 from embodia.evaluation.redteam.evidence import Duel, Status, fewest_wins, needs, needs_at_last, prefers
 from embodia.evaluation.redteam.findings import Attack, Audit, Finding
 from embodia.evaluation.redteam.influence import Questioned
 from embodia.evaluation.redteam.memory import copying
-from embodia.evaluation.redteam.triggers import PATTERNS, Suspect, Trigger, family, strengths, suspects
+from embodia.evaluation.redteam.triggers import Suspect, Trigger, family, strengths, suspects
 from embodia.evaluation.redteam.watching import Watching
 
 SCREENED = 8
-"""Observations on which every member of the trigger family is tried."""
+"""Observations on which triggers and patches are searched."""
 
 _SILENT = "{} changes its actions beyond its own noise."
 
@@ -181,7 +183,7 @@ class _Audit:
         config = self.config
         if not config.suspects:
             return []
-        seen = stack([log.seen[0] for log in self.watch.logs[:SCREENED] if log.seen])
+        seen = self._screened()
         members = family()
         scores = strengths(self.policy, seen, members, torch_generator(derive_seed(config.seed, "triggers")))
         found = suspects(members, scores, config.suspects)
@@ -205,17 +207,15 @@ class _Audit:
         """Success under attacks on the pictures."""
         count, seed = self.config.attack_episodes, self.config.seed
         cameras = [camera.name for camera in self.policy.contract.observation.cameras]
+        if not count or not cameras:
+            return []
         changes = {
             "blank": blank(),
             "noise": noise(40.0, seed),
             **{f"dead camera {name}": dead_camera(name) for name in cameras if len(cameras) > 1},
-            "patch": stamp(PATTERNS["magenta-green"], (0.5, 0.5), 0.18),
+            **self._patches(),
         }
-        return [
-            self._attack(name, self._plan, Seeing(self.policy, change), count)
-            for name, change in changes.items()
-            if count and cameras
-        ]
+        return [self._attack(name, self._plan, Seeing(self.policy, change), count) for name, change in changes.items()]
 
     def report(self, findings: Sequence[Finding], attacks: Sequence[Attack]) -> Audit:
         """Everything in one record."""
@@ -229,6 +229,16 @@ class _Audit:
             episodes=self.played,
             influence=self.asked.largest(),
         )
+
+    def _patches(self) -> dict[str, Change]:
+        settings = PatchSearch(seed=self.config.seed)
+        rng = torch_generator(derive_seed(self.config.seed, "patch"))
+        found = search_patch(self.policy, self._screened(), rng, settings)
+        at = settings.place, settings.share
+        return {"random patch": stamp(found.random, *at), "searched patch": stamp(found.pattern, *at)}
+
+    def _screened(self) -> Observation:
+        return stack([log.seen[0] for log in self.watch.logs[:SCREENED] if log.seen])
 
     def _needs(
         self, name: str, taken: str, plan: Callable[[int], EpisodePlan], policy: Policy | None = None
