@@ -16,6 +16,8 @@ import numpy.typing as npt
 from embodia.core.errors import ConfigError
 from embodia.core.specs import ActionSpec
 
+_LEFT_ALONE = ("gripper", "ee_rotation")
+"""What is not disturbed: grippers, and absolute orientations, whose unit is far larger than a step."""
 Floats = npt.NDArray[np.floating[Any]]
 
 
@@ -48,7 +50,7 @@ class Disturbance:
         parts = [part for part in spec.parts for _ in range(part.dim)]
         self._config, self._rng = config, rng
         self._low, self._high = (np.array([getattr(part, side) for part in parts]) for side in ("low", "high"))
-        self._moves = np.array([part.representation != "gripper" for part in parts])
+        self._moves = np.array([part.representation not in _LEFT_ALONE for part in parts])
         signs = {"positive_closes": 1.0, "positive_opens": -1.0, "none": 0.0}
         self._closing = np.array([signs[part.polarity] for part in parts])
         self._active = bool(rng.random() < config.share)

@@ -74,3 +74,10 @@ def test_wrong_settings_are_refused():
     for wrong in ({"share": 1.2}, {"smoothness": -0.1}, {"tremor": -1.0}):
         with pytest.raises(ConfigError):
             NoiseConfig(**wrong)
+
+
+def test_absolute_orientations_are_left_alone():
+    tilt = ActionPart(name="tilt", dim=1, representation="ee_rotation", frame="tool", rotation="axis_angle")
+    spec = ActionSpec(parts=(SPEC.parts[0], tilt, SPEC.parts[1]), rate_hz=20.0)
+    found = noises(NoiseConfig(share=1.0), np.array([0.0, 0.0, 0.0, 0.3, -1.0]), 200, spec=spec)
+    assert found[:, :3].any() and np.abs(found[:, 3:]).max() < 1e-6
