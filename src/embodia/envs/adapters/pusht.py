@@ -67,6 +67,10 @@ class Simulation:
                 from gym_pusht.envs.pusht import PushTEnv
         except ModuleNotFoundError as error:
             raise missing("pusht", error) from error
+        except ImportError as error:
+            raise EnvironmentFailure(
+                f"PushT cannot start: {error}", cure="On Debian or Ubuntu: apt-get install -y libgl1 libglib2.0-0"
+            ) from error
         self.table: Any = PushTEnv(obs_type="state", render_mode="rgb_array")
         self._views = views
         self._coverage = 0.0
