@@ -9,12 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from embodia.envs.desk.tasks._table import heading
+from embodia.envs.desk.tasks.pour import balls_of
 from embodia.envs.desk.world import World
 from embodia.generate.experts._desk_hand import Floats, Hand, Where, fixed, grasp, move, release, travel, wrapped
 from embodia.generate.experts._desk_motion import Actions
 
 CARRY_M = 0.14
 _HALF_BIN_M = 0.035
+_LEAN_RAD, _TIP_RAD, _FLAT_RAD, _POUR_STEPS = 1.0, 2.5, np.pi / 10, 45
+_SHAKE_M = np.array([0.012, 0.0, 0.012])
+_LIP_M, _POUR_M = 0.035, 0.125
 
 
 def carry(hand: Hand, name: str, where: Where, yaw: float | None = None, *, near_m: float = 0.01) -> Actions:
@@ -112,3 +116,36 @@ def _matching_yaw(hand: Hand, peg: str, socket: str) -> float:
     """The heading of the hand, nearest to now, at which the sides of a held peg are parallel to those of a hole."""
     turn = (heading(hand.world, socket) - heading(hand.world, peg) + np.pi / 4) % (np.pi / 2) - np.pi / 4
     return wrapped(hand.yaw + turn)
+
+
+def pour(hand: Hand, cup: str, bowl: str, *, tries: int = 3) -> Actions:
+    """Take a cup with the hand leaning back, tip it forwards over the rim of a bowl, set it down where it was.
+
+    The hand leans so that the palm is never before the mouth of the cup; the pads meet two flat sides of it.
+    """
+    world = hand.world
+    start = world.pose(cup)[0]
+    for _ in range(tries):
+        hand.tilt = _LEAN_RAD
+        yield from grasp(hand, cup, down_m=0.008, yaw=_FLAT_RAD)
+        if not world.holding(cup, hand.arm):
+            continue
+        over = world.pose(bowl)[0] + np.array([-_LIP_M * np.cos(hand.yaw), -_LIP_M * np.sin(hand.yaw), 0.0])
+        yield from travel(hand, fixed(over + np.array([0.0, 0.0, 0.17])), _FLAT_RAD, near_m=0.03)
+        yield from move(hand, fixed(over + np.array([0.0, 0.0, _POUR_M])), _FLAT_RAD, near_m=0.015, limit=20)
+        hold = hand.at
+        for step in range(_POUR_STEPS):
+            hand.tilt = max(_LEAN_RAD - _TIP_RAD, _LEAN_RAD - 0.1 * (step + 1))
+            yield hand.toward(hold + _SHAKE_M * np.sin(2.0 * step) * (step > 26), _FLAT_RAD)
+            if _empty(world, cup):
+                break
+        hand.tilt = _LEAN_RAD
+        for _ in range(14):
+            yield hand.toward(hold, _FLAT_RAD)
+        yield from carry(hand, cup, fixed(start + np.array([0.0, 0.0, 0.004])), _FLAT_RAD)
+        yield from release(hand)
+
+
+def _empty(world: World, cup: str) -> bool:
+    place = world.pose(cup)[0]
+    return all(float(np.linalg.norm(world.pose(ball)[0] - place)) > 0.05 for ball in balls_of(cup))

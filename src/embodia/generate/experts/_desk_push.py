@@ -53,6 +53,8 @@ def stroke(hand: Hand, name: str, goal: Floats, *, near_m: float, past: bool = F
         line = _line(hand.world, name, goal)
         if float(np.linalg.norm(goal[:2] - hand.world.pose(name)[0][:2])) < near_m:
             break
+        if hand.at[2] < _LOW_M + 0.05:
+            yield from rise(hand, _LOW_M + 0.07)
         behind = hand.world.pose(name)[0] - _BEHIND_M * line
         behind[2] = _LOW_M
         yield from travel(hand, fixed(behind + np.array([0.0, 0.0, 0.06])), near_m=0.025)

@@ -62,6 +62,10 @@ def _insert(hand: Hand, task: Spoken) -> Actions:
     yield from carry.insert(hand, task.target, task.goal)
 
 
+def _pour(hand: Hand, task: Spoken) -> Actions:
+    yield from carry.pour(hand, task.target, task.goal)
+
+
 def _sort(hand: Hand, task: Spoken) -> Actions:
     first, second = task.request.colour.split("-")
     for item in hand.world.scene.things:
@@ -83,6 +87,7 @@ VERBS: Mapping[str, Callable[[Hand, Spoken], Actions]] = MappingProxyType(
         "turn-on": _switch,
         "turn-off": _switch,
         "insert": _insert,
+        "pour": _pour,
         "sort-colour": _sort,
         "sort-shape": _sort,
     }
@@ -96,6 +101,6 @@ def do(hand: Hand, task: Spoken) -> Actions:
     yield from VERBS[task.request.verb](hand, task)
 
 
-_FAMILIES = ("reach", "push", "place", "stack", "drawer", "button", "switch", "peg", "sort", "chain")
+_FAMILIES = ("reach", "push", "place", "stack", "drawer", "button", "switch", "peg", "pour", "sort", "chain")
 SCRIPTS: Mapping[str, Callable[[Hand, Spoken], Actions]] = MappingProxyType(dict.fromkeys(_FAMILIES, do))
 """Family -> its script."""

@@ -15,7 +15,7 @@ from embodia.generate.experts import desk as experts
 pytestmark = pytest.mark.sim
 
 MODELS = Models()
-FAMILIES = ("reach", "push", "place", "stack", "drawer", "button", "switch", "peg", "sort")
+FAMILIES = ("reach", "push", "place", "stack", "drawer", "button", "switch", "peg", "pour", "sort")
 SAMPLE = (
     "reach/red-ball",
     "push/green-cube/left",
@@ -34,6 +34,7 @@ SAMPLE = (
     "switch/on/green",
     "switch/off/purple",
     "peg/red-peg/blue-socket",
+    "pour/red-cup/blue-bowl",
     "sort/red-blue/colour",
     "sort/red-blue/shape",
 )
@@ -78,7 +79,7 @@ def test_held_out_tasks_are_some_of_each_worded_family_and_every_word_is_trained
     held = [tasks.get(name) for name in tasks.names("held_out")]
     share = len(held) / len(tasks.names())
     assert 0.1 < share < 0.3
-    for family in ("reach", "push", "place", "stack", "peg"):
+    for family in ("reach", "push", "place", "stack", "peg", "pour"):
         requests = [tasks.get(name).request for name in tasks.names(family=family)]
         assert any(request.held_out for request in requests) and uncovered(requests) == ()
 
@@ -131,7 +132,7 @@ def test_a_task_and_its_partner_draw_their_scenes_alike():
     for name in SAMPLE:
         task = tasks.get(name)
         partner = tasks.get(task.partners[0])
-        if task.family in ("peg",) or "put" in name:
+        if task.family in ("peg", "pour") or "put" in name:
             continue
         one, two = (item.scene(np.random.default_rng(7)) for item in (task, partner))
         assert one == two, name

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from functools import partial
 from itertools import product
 from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
+from embodia.core.errors import EnvironmentFailure
 from embodia.envs.desk.grammar import COLOURS, SHAPES, Request
 from embodia.envs.desk.scenes import Fixture, Scene
 from embodia.envs.desk.tasks import Memory
@@ -19,12 +22,15 @@ from embodia.envs.desk.tasks._spoken import Spoken, where_things_are
 from embodia.envs.desk.tasks._table import Kind, Table, pair, rival
 from embodia.envs.desk.world import World
 
+Point: TypeAlias = npt.NDArray[np.float64]
+
 FAR_M, ASTRAY_M, STILL_M, LIFTED_M, ON_MARK_M = 0.07, 0.05, 0.03, 0.012, 0.03
 SIDES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"left": (0.0, 1.0), "right": (0.0, -1.0), "away": (1.0, 0.0), "near": (-1.0, 0.0)}
 )
 """Side -> direction on the table."""
 _X_M, _Y_M = (-0.09, 0.11), (-0.17, 0.17)
+_RUN_UP_M, _CLEAR_M = 0.12, 0.08
 _MARK_M, _WHITE = 0.045, (0.95, 0.95, 0.95, 1.0)
 
 
@@ -33,7 +39,18 @@ def _lay(kinds: tuple[Kind, Kind], rng: np.random.Generator) -> Scene:
     things = pair(table, kinds, 0.065, x=_X_M, y=_Y_M)
     at = table.spot(0.065, x=_X_M, y=_Y_M)
     mark = Fixture(kind="mark", name="mark", size_m=(_MARK_M,), position_m=(*at, 0.0), rgba=_WHITE)
+    spots = [np.array(item.position_m[:2]) for item in things]
+    if any(_in_the_way(spots[1 - i], spots[i], np.array(at)) for i in (0, 1)):
+        raise EnvironmentFailure("a thing stands on the way of the other one to the mark")
     return Scene(things=things, fixtures=(mark,))
+
+
+def _in_the_way(other: Point, start: Point, goal: Point) -> bool:
+    """Whether something stands on the line of a push, or where the hand begins it."""
+    line = (goal - start) / np.linalg.norm(goal - start)
+    along = float((other - start) @ line)
+    aside = abs(float((other - start) @ np.array([-line[1], line[0]])))
+    return -_RUN_UP_M < along < float(np.linalg.norm(goal - start)) + _CLEAR_M and aside < _CLEAR_M
 
 
 def _left_alone(others: tuple[str, ...], world: World, memory: Memory) -> bool:
