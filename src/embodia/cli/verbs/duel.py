@@ -91,8 +91,8 @@ def _side(place: Path, options: Options) -> Any:
     from embodia.training.checkpoint import find, load_policy
 
     policy, _, provenance = load_policy(find(place))
-    data = tuple(Dataset.open(folder) for folder in (options.data,) if folder is not None)
-    subject = Subject(trained=provenance, data=data)
+    known = [] if options.data is None else [options.data]
+    subject = Subject(trained=provenance, data=tuple(Dataset.open(folder) for folder in known))
     return Side(policy=policy, subject=subject, execute=options.execute or policy.inference.execute or 0)
 
 
