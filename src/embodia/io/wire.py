@@ -154,7 +154,8 @@ def _scalar(facts: Mapping[str, Any]) -> Any:
     if dtype.kind == "b" and isinstance(value, bool):
         return np.bool_(value)
     if dtype.kind == "f" and isinstance(value, int | float):
-        return dtype.type(value)
+        with np.errstate(over="ignore"):
+            return dtype.type(value)
     if dtype.kind in "iu" and type(value) is int and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
         return dtype.type(value)
     raise WireError(f"{str(value)[:20]!r} is no number of dtype {dtype.str}")
