@@ -54,3 +54,39 @@ def test_a_moving_wrist_camera():
         for _ in range(4):
             world.apply(rng.uniform(-1, 1, world.action_spec.dim))
         agree(world, 64, 64)
+
+
+def ray_depth(model, data, pixel, size):
+    """Depth of one pixel by the simulator's own ray casting; 0 where its ray hits nothing, -1 inside the shape."""
+    (row, column), (height, width) = pixel, size
+    reach = np.tan(np.deg2rad(model.cam_fovy[0]) / 2)
+    across = (2 * (column + 0.5) / width - 1) * reach * width / height
+    ray = data.cam_xmat[0].reshape(3, 3) @ (across, (1 - 2 * (row + 0.5) / height) * reach, -1.0)
+    ray, length = ray / np.linalg.norm(ray), np.linalg.norm(ray)
+    shape = (data.geom_xpos[0], data.geom_xmat[0], model.geom_size[0], data.cam_xpos[0])
+    ahead, behind = (oracle.mujoco.mju_rayGeom(*shape, way, int(model.geom_type[0])) for way in (ray, -ray))
+    return -1 if ahead >= 0 <= behind else max(ahead, 0) / length
+
+
+@pytest.mark.parametrize("name", ["sphere", "capsule", "ellipsoid", "cylinder", "box"])
+def test_any_size_place_turn_and_lens(name):
+    rng, size = np.random.default_rng(0), (64, 96)
+    model, data = oracle.of(oracle.shape(name))
+    raster, hits, wrong = Raster(model, (CameraView(name="eye", height=64, width=96),)), 0, 0
+    for _ in range(200):
+        model.geom_size[0] = np.exp(rng.uniform(np.log(0.02), np.log(0.8), 3))
+        turn = rng.normal(size=4)
+        model.geom_quat[0] = turn / np.linalg.norm(turn)
+        model.geom_pos[0] = rng.uniform((-0.7, -0.7, -1), (0.7, 0.7, 1.9))
+        model.cam_fovy[0] = rng.uniform(20, 100)
+        oracle.mujoco.mj_forward(model, data)
+        frame = raster.draw(data)["eye"]
+        for pixel in rng.integers(0, size, (40, 2)):
+            expected = ray_depth(model, data, pixel, size)
+            if expected < 0 or 0 < expected < 0.05:
+                continue
+            found = frame.depth[tuple(pixel)]
+            hits += expected > 0
+            wrong += abs(found - expected) > 1e-3 * max(expected, 0.1)
+    assert hits > 250
+    assert wrong <= 0.003 * hits, "single pixels on a silhouette"
