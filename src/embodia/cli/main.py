@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from embodia import __version__
-from embodia.core.errors import EmbodiaError
+from embodia.core.errors import ConfigError, EmbodiaError
 from embodia.core.names import Folder
 
 VERBS = Folder(kind="verb", package="embodia.cli.verbs")
@@ -98,3 +98,12 @@ def overview() -> str:
 def print_json(value: object) -> None:
     """One JSON document on standard output, for programs."""
     print(json.dumps(value, indent=2, sort_keys=True))
+
+
+def named_values(texts: Sequence[str]) -> dict[str, str]:
+    """`name=value` words as a mapping. Raises `ConfigError` for a word without "="."""
+    pairs = [text.partition("=") for text in texts]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise ConfigError("an option of an environment is name=value", leaf=f"env_options.{name}")
+    return {name: value for name, _, value in pairs}

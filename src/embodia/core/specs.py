@@ -6,7 +6,7 @@ to a hundred points of success, so every seam compares two contracts with `requi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from embodia.core.errors import ConfigError, ContractError
@@ -130,13 +130,15 @@ class Contract:
     embodiment: str
 
 
-def require_match(left: Contract, right: Contract, *, left_name: str, right_name: str) -> None:
+def require_match(
+    left: Contract, right: Contract, *, left_name: str, right_name: str, other_profile: bool = False
+) -> None:
     """Raise `ContractError` that names both sides and every difference; the chunk length alone may differ.
 
     A policy may use fewer cameras than an environment offers: cameras are compared by name, those that only the side
-    with more cameras has are ignored.
+    with more cameras has are ignored. `other_profile` lets their visual profiles differ.
     """
-    found = [*_action_differences(left.action, right.action), *_observation_differences(left, right)]
+    found = [*_action_differences(left.action, right.action), *_observation_differences(left, right, other_profile)]
     if left.embodiment != right.embodiment:
         found.append(f"embodiment: {left.embodiment!r} against {right.embodiment!r}")
     if found:
@@ -170,7 +172,7 @@ def _action_differences(left: ActionSpec, right: ActionSpec) -> list[str]:
     return found
 
 
-def _observation_differences(left: Contract, right: Contract) -> list[str]:
+def _observation_differences(left: Contract, right: Contract, other_profile: bool) -> list[str]:
     a, b = left.observation, right.observation
     found = _parts_differences(a.state, b.state, "observation.state")
     if a.rate_hz != b.rate_hz:
@@ -182,5 +184,6 @@ def _observation_differences(left: Contract, right: Contract) -> list[str]:
     if len(shared) < min(len(mine), len(theirs)):
         found.append(f"observation.cameras: {sorted(mine)} against {sorted(theirs)}")
     for name in sorted(shared):
-        found.extend(_differences(mine[name], theirs[name], f"observation.cameras[{name}]"))
+        camera = replace(mine[name], profile=theirs[name].profile) if other_profile else mine[name]
+        found.extend(_differences(camera, theirs[name], f"observation.cameras[{name}]"))
     return found

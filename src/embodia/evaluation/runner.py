@@ -137,9 +137,12 @@ class _Run:
         """The differences of pictures that were allowed; raises for those that were not, and for old seeds."""
         contract, config = self.vector.contract, self.config
         name = f"the environment {config.family}"
-        require_match(self.policy.contract, contract, left_name="the policy", right_name=name)
-        for source in self.subject.data:
-            require_match(source.contract, contract, left_name="the training data", right_name=name)
+        trained, allowed = self.subject.trained, config.allow_other_profile
+        sides = [(self.policy.contract, "the policy")]
+        sides += [(source.contract, "the training data") for source in self.subject.data]
+        for known, label in sides:
+            told_below = allowed or trained is not None
+            require_match(known, contract, left_name=label, right_name=name, other_profile=told_below)
         require_new_seeds(config, self.subject.data)
         if BLIND_REPLAY in config.controls and not self.subject.data:
             raise ConfigError(
@@ -147,9 +150,9 @@ class _Run:
                 leaf="controls",
                 cure="Give the data set, or leave this control out.",
             )
-        if self.subject.trained is None:
+        if trained is None:
             return ()
-        return require_same_profile(self.subject.trained, self.vector.provenance, allow=config.allow_other_profile)
+        return require_same_profile(trained, self.vector.provenance, allow=allowed)
 
     def play(self, arm: str) -> None:
         """Run one arm and keep its episodes and clips."""

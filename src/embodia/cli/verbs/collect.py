@@ -11,8 +11,9 @@ from pathlib import Path
 
 EXAMPLES = (
     "embodia collect --tasks door-lock door-unlock --episodes 20 --out data/doors",
-    "embodia collect --tasks reach push push@reach --marks neutral --cameras right left --size 96 --out data/table",
-    "embodia collect --family libero --tasks libero_goal/0 --out data/goal",
+    "embodia collect --tasks reach push --env-options marks=neutral --cameras right left --out data/table",
+    "embodia collect --family desk --tasks reach/red-cube push/red-cube/left --size 64 --out data/desk",
+    "embodia collect --family desk --env-options body=arm6 --out data/arm6",
 )
 
 
@@ -40,8 +41,8 @@ class Options:
     """Pixels of a picture's side."""
     profile: str = "fast"
     """Visual profile: fast, or faithful to the benchmark's own drawing."""
-    marks: str = ""
-    """Meta-World: "neutral" makes tasks that share a scene look alike; "vivid" also paints the object blue."""
+    env_options: tuple[str, ...] = ()
+    """Options that only one environment knows, as name=value: marks=vivid (metaworld), body=arm6 (desk)."""
     limit: int = 300
     """Most control steps of an attempt."""
     workers: int = 0
@@ -50,6 +51,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Collect, with a progress bar, and say what came of it."""
+    from embodia.cli.main import named_values
     from embodia.cli.progress import ProgressBar
     from embodia.envs import EnvConfig
     from embodia.generate.collect import CollectConfig, collect
@@ -62,7 +64,7 @@ def run(options: Options) -> int:
         height=options.size,
         width=options.size,
         tasks=options.tasks,
-        options={"marks": options.marks} if options.marks else None,
+        options=named_values(options.env_options) or None,
     )
     config = CollectConfig(
         family=options.family,

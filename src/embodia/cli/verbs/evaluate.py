@@ -132,9 +132,10 @@ def _sanity(options: Options, out: Path) -> dict[str, Any]:
 
 
 def _with_options(options: Options) -> Suite:
+    from embodia.cli.main import named_values
     from embodia.evaluation.suites import load
 
-    suite, given = load(options.suite), _env_options(options)
+    suite, given = load(options.suite), named_values(options.env_options)
     return replace(suite, env=replace(suite.env, options=given)) if given else suite
 
 
@@ -167,6 +168,7 @@ def _remote(options: Options, data: list[Path], out: Path) -> dict[str, Any]:
 
 
 def _config(options: Options) -> EvalConfig:
+    from embodia.cli.main import named_values
     from embodia.evaluation.suites import load
 
     config = load(options.suite).config() if options.suite else _as_collected(options)
@@ -175,7 +177,7 @@ def _config(options: Options) -> EvalConfig:
         profile=options.profile or config.env.profile,
         horizon=options.horizon or config.env.horizon,
         tasks=options.tasks or config.env.tasks,
-        options=_env_options(options) or config.env.options,
+        options=named_values(options.env_options) or config.env.options,
     )
     episodes = options.episodes or config.episodes
     controls = tuple(name for name in options.controls if options.data is not None or name != "blind_replay")
@@ -194,13 +196,6 @@ def _config(options: Options) -> EvalConfig:
         allow_other_profile=options.allow_other_profile,
         seed=options.seed,
     )
-
-
-def _env_options(options: Options) -> dict[str, str]:
-    pairs = [text.partition("=") for text in options.env_options]
-    if any(not equals for _, equals, _ in pairs):
-        raise ConfigError("an option of an environment is name=value", leaf="env_options")
-    return {name: value for name, _, value in pairs}
 
 
 def _as_collected(options: Options) -> EvalConfig:
