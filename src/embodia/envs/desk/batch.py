@@ -73,7 +73,7 @@ class WorldBatch:
 
     def draw(self, views: tuple[CameraView, ...]) -> dict[str, Frame]:
         """Colour, depth and segmentation (geom ids) of every world, each (W H W' ...), by view."""
-        list(self._pool.map(lambda world: world.refresh(), self._worlds))
+        list(self._pool.map(self._refresh, self._parts))
         if views not in self._rasters:
             models, datas = zip(*((world.model, world.data) for world in self._worlds), strict=True)
             self._rasters[views] = RasterBatch(models, datas, views, threads=self._threads)
@@ -87,6 +87,10 @@ class WorldBatch:
     def _advance(self, part: range, actions: Sequence[Action]) -> None:
         for index in part:
             self._worlds[index].apply(actions[index])
+
+    def _refresh(self, part: range) -> None:
+        for index in part:
+            self._worlds[index].refresh()
 
     def _close_rasters(self) -> None:
         for raster in self._rasters.values():
