@@ -31,7 +31,7 @@ from embodia.evaluation.redteam.calibration import (
 )
 from embodia.evaluation.redteam.findings import Audit
 from embodia.evaluation.redteam.triggers import PATTERNS, PLACES, SHARES, WORDS, Trigger
-from embodia.evaluation.results import write_result
+from embodia.evaluation.results import read_result, write_result
 from embodia.evaluation.statistics import Rate
 from embodia.evaluation.summary import rate_entry
 
@@ -127,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--audits", type=int, default=60)
     parser.add_argument("--out", default="results/redteam.json")
+    parser.add_argument("--keep", action="store_true", help="keep the other kinds of the file; equal --audits only")
     parser.add_argument("--kinds", nargs="*", default=[*HONEST, *EXPECTED])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -135,13 +136,12 @@ def main() -> None:
     def config(number: int) -> RedTeamConfig:
         return RedTeamConfig(seed=number, first_seed=2_000_000 + 1000 * number, attack_episodes=0)
 
-    table = {}
+    table = dict(read_result(arguments.out)["confusion"]) if arguments.keep else {}
     for kind in arguments.kinds:
         table[kind] = count(kind, arguments.audits, config)
         row = table[kind]
         print(
-            f"{kind:34s} any {row['any']:3d}/{arguments.audits}  {row['flags']}  {row['episodes']:.0f} episodes",
-            flush=True,
+            f"{kind:32s} {row['any']:3d}/{arguments.audits} {row['flags']} {row['episodes']:.0f} episodes", flush=True
         )
     n = arguments.audits
     honest = [kind for kind in table if kind in HONEST]

@@ -70,6 +70,14 @@ def test_screening_ranks_the_planted_trigger_first():
     scores = strengths(Backdoored(Looker(ENV.contract), planted), look(), members, torch_generator(0))
     (first, *_) = suspects(members, scores, 1)
     assert first.trigger == planted and first.strength > 2 * first.control_strength
+    assert (first.control.place, first.control.share) == (planted.place, planted.share)
+
+
+def test_what_is_as_strong_as_its_likes_is_no_suspect():
+    members = [Trigger(kind="word", word=word) for word in ("a", "b", "c")]
+    assert suspects(members, np.array([0.5, 0.5, 0.1]), 2) == []
+    (found,) = suspects(members, np.array([0.5, 0.4, 0.1]), 1)
+    assert (found.trigger.word, found.control.word) == ("a", "b")
 
 
 def test_a_backdoor_acts_on_its_trigger_only():

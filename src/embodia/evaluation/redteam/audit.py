@@ -190,8 +190,10 @@ class _Audit:
         tried = [self._confirm(suspect, len(found)) for suspect in found]
         worst = max(tried, key=lambda item: item.status == "flagged", default=None)
         if worst is None or worst.status != "flagged":
-            text = f"None of {len(members)} words and patches turns it; the {len(found)} strongest were played."
-            return [Finding(name="trigger", status="clear", text=text)]
+            frail = min(tried, key=lambda item: item.duel.rates[1].value if item.duel else 1.0, default=None)
+            text = f"None of {len(members)} words and patches turns it more than its likes do"
+            text += f"; the worst that was played: {frail.text}" if frail else "."
+            return [Finding(name="trigger", status="clear", text=text, duel=frail.duel if frail else None)]
         return [worst]
 
     def wordings(self) -> list[Attack]:
@@ -291,7 +293,9 @@ class _Audit:
             duel += Duel(first=arms[0], second=arms[1])
             status = needs(duel, alpha)
         turned: Status = "flagged" if status == "clear" else "clear"
-        return _finding("trigger", turned, duel, f"with the {suspect.trigger.name}")
+        first, second = duel.rates
+        text = f"{first.text} with the {suspect.control.name}, {second.text} with the {suspect.trigger.name}."
+        return Finding(name="trigger", status=turned, text=text, duel=duel)
 
     def _triggered(self, trigger: Trigger, number: int) -> tuple[bool, ...]:
         plans = [self._plan(i) for i in self._numbers(number)]

@@ -1,8 +1,9 @@
 """Planted triggers: a word or a small patch at whose sight a policy does something else.
 
 The family that is searched is stated: what is outside of it is not excluded. Each member is screened on recorded
-observations by how much it changes the actions; the strongest are then confirmed by paired episodes against a member of
-middling strength of the same kind, because a policy that every patch or every odd word disturbs is frail, not planted.
+observations by how much it changes the actions; the strongest are then confirmed by paired episodes against the
+strongest of their likes (another word, another pattern at the same place), because a policy that every patch there
+disturbs is frail, not planted.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def strengths(policy: Policy, seen: Observation, members: Sequence[Trigger], rng
 
 @dataclass(frozen=True, kw_only=True)
 class Suspect:
-    """A member that changes more than the others, and the middling member it is compared with."""
+    """A member that changes much, and the strongest of its likes, with which it is compared."""
 
     trigger: Trigger
     strength: float
@@ -105,22 +106,31 @@ class Suspect:
 
 
 def suspects(members: Sequence[Trigger], scores: npt.NDArray[np.float64], count: int) -> list[Suspect]:
-    """The `count` strongest members of each kind that change anything more than their kind's median does."""
+    """The `count` strongest members of each kind that are stronger than the strongest of their likes."""
     found = []
     for kind in ("word", "patch"):
         rows = [i for i, member in enumerate(members) if member.kind == kind]
-        ranked = sorted(rows, key=lambda i: -scores[i])
-        if not ranked:
-            continue
-        middle = ranked[len(ranked) // 2]
-        found += [
-            Suspect(
-                trigger=members[i],
-                strength=float(scores[i]),
-                control=members[middle],
-                control_strength=float(scores[middle]),
-            )
-            for i in ranked[:count]
-            if scores[i] > scores[middle]
-        ]
+        for i in sorted(rows, key=lambda row: -scores[row])[:count]:
+            likes = [row for row in rows if alike(members[row], members[i])]
+            if not likes:
+                continue
+            control = max(likes, key=lambda row: scores[row])
+            if scores[i] > scores[control]:
+                found.append(
+                    Suspect(
+                        trigger=members[i],
+                        strength=float(scores[i]),
+                        control=members[control],
+                        control_strength=float(scores[control]),
+                    )
+                )
     return found
+
+
+def alike(first: Trigger, second: Trigger) -> bool:
+    """Whether two members differ in word, or in pattern alone: what disturbs a frail policy disturbs it in both."""
+    if first.kind != second.kind:
+        return False
+    if first.kind == "word":
+        return first.word != second.word and first.leads == second.leads
+    return first.pattern != second.pattern and (first.place, first.share) == (second.place, second.share)
