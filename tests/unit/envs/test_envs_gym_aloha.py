@@ -76,6 +76,15 @@ def test_grippers_open_when_positive(env):
     assert (opened > 0.8).all() and (sensed.state[0, 0][[6, 13]] < 0.3).all()
 
 
+def test_physics_that_blows_up_ends_the_episode_and_the_next_one_is_sound(env):
+    first = env.reset("transfer-cube", 5).state
+    env.simulation.data.qvel[:] = 1e9
+    _, _, terminated, truncated, info = env.step(first[0, 0])
+    assert truncated and not terminated and info["unstable"] and not info["success"]
+    assert np.array_equal(env.reset("transfer-cube", 5).state, first)
+    assert not env.step(first[0, 0])[4]["unstable"]
+
+
 def test_unknown_task_names_the_nearest():
     with pytest.raises(UnknownNameError, match="transfer-cube"):
         make("gym_aloha", EnvConfig(tasks=("transfer_cube",)))

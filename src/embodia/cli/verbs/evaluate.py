@@ -135,8 +135,13 @@ def _with_options(options: Options) -> Suite:
     from embodia.cli.main import named_values
     from embodia.evaluation.suites import load
 
-    suite, given = load(options.suite), named_values(options.env_options)
-    return replace(suite, env=replace(suite.env, options=given)) if given else suite
+    suite = load(options.suite)
+    env = replace(
+        suite.env,
+        options=named_values(options.env_options) or suite.env.options,
+        horizon=options.horizon or suite.env.horizon,
+    )
+    return replace(suite, env=env, first_seed=options.first_seed if options.first_seed >= 0 else suite.first_seed)
 
 
 def _checkpoint(options: Options, out: Path) -> dict[str, Any]:

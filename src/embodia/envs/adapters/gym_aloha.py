@@ -79,12 +79,13 @@ class Simulation:
         try:
             with quiet():
                 from dm_control import mujoco
+                from dm_control.rl.control import PhysicsError
                 from gym_aloha import constants, utils
                 from gym_aloha.tasks import sim
         except ModuleNotFoundError as error:
             raise missing("gym_aloha", error) from error
         scene = _SCENES[task]
-        self._name, self._module, self._utils = task, sim, utils
+        self._name, self._module, self._utils, self._diverged = task, sim, utils, PhysicsError
         path = constants.ASSETS_DIR / f"bimanual_viperx_{scene}.xml"
         try:
             self.physics: Any = mujoco.Physics.from_xml_path(str(path))
@@ -120,8 +121,12 @@ class Simulation:
         """Ten physics steps of 2 ms towards the joint targets; the stage that is reached, whether physics held."""
         before = divergences(self.data)
         self._task.before_step(action, self.physics)
-        with quiet():
-            self.physics.step(self._substeps)
+        try:
+            with quiet():
+                self.physics.step(self._substeps)
+        except self._diverged:
+            self._reward = 0.0
+            return 0.0, False
         self._reward = float(self._task.get_reward(self.physics))
         return self._reward, divergences(self.data) == before
 
