@@ -138,15 +138,30 @@ def _chain6() -> tuple[Joint, ...]:
 def _float() -> tuple[Joint, ...]:
     def slide(offset: Vector, axis: Vector, low: float, high: float) -> Joint:
         return Joint(
-            offset_m=offset, axis=axis, low=low, high=high, mass_kg=0.15, stiffness=4000.0, damping=140.0,
-            limit=80.0, slides=True, radius_m=0.0,
-        )  # fmt: skip
+            offset_m=offset,
+            axis=axis,
+            low=low,
+            high=high,
+            mass_kg=0.15,
+            stiffness=4000.0,
+            damping=140.0,
+            limit=80.0,
+            slides=True,
+            radius_m=0.0,
+        )
 
     def turn(axis: Vector, high: float) -> Joint:
         return Joint(
-            offset_m=(0.0, 0.0, 0.0), axis=axis, low=-high, high=high, mass_kg=0.1, stiffness=200.0, damping=10.0,
-            limit=10.0, radius_m=0.0,
-        )  # fmt: skip
+            offset_m=(0.0, 0.0, 0.0),
+            axis=axis,
+            low=-high,
+            high=high,
+            mass_kg=0.1,
+            stiffness=200.0,
+            damping=10.0,
+            limit=10.0,
+            radius_m=0.0,
+        )
 
     return (
         slide((0.0, 0.0, 0.11), X, -0.5, 0.6),

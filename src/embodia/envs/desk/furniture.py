@@ -128,7 +128,7 @@ def _ring(body: Any, radius: float, half_height: float, rgba: Rgba, *, mass: flo
         mass=2 * share,
         friction=friction,
     )
-    width = (radius) * np.tan(np.pi / _ROUND)
+    width = radius * np.tan(np.pi / _ROUND)
     for step in range(_ROUND):
         angle = 2 * np.pi * step / _ROUND
         middle = radius - _THIN

@@ -92,7 +92,7 @@ def _chain(spec: Any, base: Any, arm: Arm, prefix: str, damping: float, *, bit: 
             limited=True,
             range=[joint.low, joint.high],
             armature=0.1,
-            damping=1.0 * damping,
+            damping=damping,
         )
         _link_shape(link, joint, arm, bit)
         if servos:
