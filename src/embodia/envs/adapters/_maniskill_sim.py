@@ -43,12 +43,11 @@ class Scene:
         self.task, self._views, self._arms = task, views, arms
         with quiet():
             self.world = _benchmark(task, views, profile)
-            self.world.reset(seed=0)
 
     def reset(self, seed: int) -> None:
-        """Start an episode."""
+        """Start an episode in a scene built anew: one only put back remembers contacts of the episode before."""
         with quiet():
-            self.world.reset(seed=seed)
+            self.world.reset(seed=seed, options={"reconfigure": True})
 
     def step(self, action: Floats) -> tuple[float, bool]:
         """One control period of 50 ms: the benchmark's reward, and that physics held (it does not tell)."""
