@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import (
     confint_proportions_2indep,
     proportion_confint,
@@ -139,12 +138,6 @@ def test_unpaired_interval_equals_statsmodels(a, n, b, m):
     expected = confint_proportions_2indep(b, m, a, n, method="newcomb", compare="diff")
     ours = es.unpaired_difference(es.Rate(successes=a, n=n), es.Rate(successes=b, n=m))
     np.testing.assert_allclose(ours, expected, atol=1e-9)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-@settings(max_examples=25, deadline=None)
-def test_holm_equals_statsmodels(p_values):
-    np.testing.assert_allclose(es.holm(p_values), multipletests(p_values, method="holm")[1], atol=1e-12)
 
 
 @pytest.mark.parametrize(("a", "b"), [(0.5, 0.6), (0.8, 0.9), (0.1, 0.4), (0.9, 0.75)])
