@@ -10,10 +10,11 @@ from types import MappingProxyType
 
 from embodia.envs.desk.tasks._spoken import Spoken
 from embodia.envs.desk.tasks.place import inside
+from embodia.envs.desk.tasks.recall import SHOWN_S, wanted
 from embodia.envs.desk.tasks.sort import bin_for
 from embodia.generate.experts import _desk_carry as carry
 from embodia.generate.experts import _desk_push as push
-from embodia.generate.experts._desk_hand import Hand, above, travel, withdraw
+from embodia.generate.experts._desk_hand import Hand, above, travel, wait, withdraw
 from embodia.generate.experts._desk_motion import Actions
 
 
@@ -74,6 +75,18 @@ def _sort(hand: Hand, task: Spoken) -> Actions:
             yield from carry.put_in_bin(hand, item.name, goal)
 
 
+def _recall_lights(hand: Hand, task: Spoken) -> Actions:
+    order = wanted(task.goal, hand.world)
+    yield from wait(hand, round(len(order) * SHOWN_S * hand.world.body.rate_hz))
+    for name in order:
+        yield from push.press(hand, name)
+
+
+def _recall_place(hand: Hand, task: Spoken) -> Actions:
+    yield from wait(hand, round(SHOWN_S * hand.world.body.rate_hz))
+    yield from _push(hand, task)
+
+
 VERBS: Mapping[str, Callable[[Hand, Spoken], Actions]] = MappingProxyType(
     {
         "reach": _reach,
@@ -88,6 +101,11 @@ VERBS: Mapping[str, Callable[[Hand, Spoken], Actions]] = MappingProxyType(
         "turn-off": _switch,
         "insert": _insert,
         "pour": _pour,
+        "recall-lit": _recall_lights,
+        "recall-unlit": _recall_lights,
+        "recall-order": _recall_lights,
+        "recall-reversed": _recall_lights,
+        "recall-place": _recall_place,
         "sort-colour": _sort,
         "sort-shape": _sort,
     }
@@ -101,6 +119,6 @@ def do(hand: Hand, task: Spoken) -> Actions:
     yield from VERBS[task.request.verb](hand, task)
 
 
-_FAMILIES = ("reach", "push", "place", "stack", "drawer", "button", "switch", "peg", "pour", "sort", "chain")
+_FAMILIES = ("reach", "push", "place", "stack", "drawer", "button", "switch", "peg", "pour", "sort", "recall", "chain")
 SCRIPTS: Mapping[str, Callable[[Hand, Spoken], Actions]] = MappingProxyType(dict.fromkeys(_FAMILIES, do))
 """Family -> its script."""

@@ -34,7 +34,8 @@ _RUN_UP_M, _CLEAR_M = 0.12, 0.08
 _MARK_M, _WHITE = 0.045, (0.95, 0.95, 0.95, 1.0)
 
 
-def _lay(kinds: tuple[Kind, Kind], rng: np.random.Generator) -> Scene:
+def lay(kinds: tuple[Kind, Kind], rng: np.random.Generator) -> Scene:
+    """Two things and a mark, the way from each to the mark free."""
     table = Table(rng)
     things = pair(table, kinds, 0.065, x=_X_M, y=_Y_M)
     at = table.spot(0.065, x=_X_M, y=_Y_M)
@@ -70,7 +71,8 @@ def pushed(target: str, others: tuple[str, ...], side: str, world: World, memory
     return bool(there and _on_table(target, world, memory) and _left_alone(others, world, memory))
 
 
-def _on_mark(target: str, others: tuple[str, ...], world: World, memory: Memory) -> bool:
+def on_mark(target: str, others: tuple[str, ...], world: World, memory: Memory) -> bool:
+    """Whether a thing lies on the mark, never mind how, and the others were left alone."""
     away = (world.pose(target)[0] - world.pose("mark")[0])[:2]
     there = np.linalg.norm(away) < ON_MARK_M
     return bool(there and _on_table(target, world, memory) and _left_alone(others, world, memory))
@@ -86,13 +88,13 @@ def _task(colour: str, shape: str, place: str) -> Spoken:
     names = [f"push/{target}/{way}" for way in _places(shape)] + [f"push/{beside}/{way}" for way in _places(other[1])]
     same = f"push/{beside}/{place}"
     ordered = [same, *names] if same in names else names
-    test = partial(_on_mark, target, (beside,)) if place == "mark" else partial(pushed, target, (beside,), place)
+    test = partial(on_mark, target, (beside,)) if place == "mark" else partial(pushed, target, (beside,), place)
     return Spoken(
         name=f"push/{target}/{place}",
         family="push",
         request=Request(verb="push", colour=colour, shape=shape, place=place),
         partners=tuple(dict.fromkeys(name for name in ordered if name != f"push/{target}/{place}")),
-        lay=partial(_lay, ((colour, shape), other)),
+        lay=partial(lay, ((colour, shape), other)),
         holds=test,
         remember=where_things_are,
         target=target,
