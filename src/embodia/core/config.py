@@ -7,12 +7,13 @@ mappings and unions of these. Nothing in the text can name a class: the caller s
 from __future__ import annotations
 
 import dataclasses
+import sys
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from embodia.core.errors import ConfigError
+from embodia.core.errors import ConfigError, EmbodiaError
 from embodia.core.names import nearest
 
 T = TypeVar("T")
@@ -43,12 +44,13 @@ def _read(kind: Any, value: Any, file: str | None, leaf: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         return _read_union(arguments, value, file, leaf)
     if origin is typing.Literal:
-        return value if value in arguments else _fail(f"one of {arguments}", value, file, leaf)
+        same = any(type(value) is type(one) and value == one for one in arguments)
+        return value if same else _fail(f"one of {arguments}", value, file, leaf)
     if origin is tuple and isinstance(value, list):
         return _read_tuple(arguments, value, file, leaf)
     if origin in (dict, Mapping) and isinstance(value, dict):
         return {key: _read(arguments[1], item, file, f"{leaf}.{key}") for key, item in value.items()}
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if kind is Any or (isinstance(kind, type) and type(value) is kind):
         return value
@@ -74,6 +76,8 @@ def _read_dataclass(kind: Any, value: Any, file: str | None, leaf: str) -> Any:
         return kind(**read)
     except TypeError as error:
         raise ConfigError(f"{kind.__name__}: {error}", file=file, leaf=leaf or kind.__name__) from error
+    except EmbodiaError as error:
+        raise type(error)(error.message, file=file, leaf=leaf or error.leaf, cure=error.cure) from error
 
 
 def _read_union(arguments: tuple[Any, ...], value: Any, file: str | None, leaf: str) -> Any:

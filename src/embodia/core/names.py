@@ -22,8 +22,9 @@ _PLAIN = re.compile(r"[a-z0-9_]+")
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like `name`, or None when nothing is near."""
-    found = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
-    return found[0] if found else None
+    names = {one.lower(): one for one in known}
+    found = difflib.get_close_matches(name.lower(), list(names), n=1, cutoff=0.5)
+    return names[found[0]] if found else None
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

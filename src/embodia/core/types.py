@@ -156,9 +156,12 @@ def check_actions(actions: Array, spec: ActionSpec, *, where: str) -> None:
 
 
 def _check_floats(array: Array | None, dim: int, where: str, leaf: str) -> None:
-    if array is None or array.shape[-1] != dim:
+    if array is None or array.shape[-1:] != (dim,):
         shape = None if array is None else tuple(array.shape)
         raise ShapeError(f"last dimension must be {dim}, got {shape}", file=where, leaf=leaf)
-    if not np.isfinite(np.asarray(array)).all():
-        index = tuple(int(i) for i in np.argwhere(~np.isfinite(np.asarray(array)))[0])
+    numbers = np.asarray(array)
+    if numbers.dtype.kind not in "fiu":
+        raise ShapeError(f"numbers are needed, got {numbers.dtype}", file=where, leaf=leaf)
+    if not np.isfinite(numbers).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
         raise NotFiniteError(f"not a finite number at index {index}", file=where, leaf=leaf)
