@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from embodia.core.errors import ConfigError
+from embodia.core.errors import ConfigError, MissingExtraError, UnknownNameError
 from embodia.core.protocols import Carry, Policy, Rng
 from embodia.core.specs import Contract
 from embodia.core.types import ActionChunk, Array, Observation
@@ -36,9 +36,7 @@ from embodia.generate.experts import make as make_expert
 
 SanitySubject: TypeAlias = Literal["expert", "random"]
 SUBJECTS: tuple[SanitySubject, ...] = ("expert", "random")
-NO_EXPERT = (
-    "No scripted expert ships for this benchmark: only random actions were played, nothing shows that it can be done."
-)
+NO_EXPERT = "No scripted expert ships for {tasks}: only random actions were played, nothing shows that it can be done."
 
 
 class Blindfolded:
@@ -113,8 +111,27 @@ class Silent:
 
 
 def has_expert(suite: Suite) -> bool:
-    """Whether a scripted expert of the suite's environment ships."""
-    return suite.family in EXPERTS.names()
+    """Whether a scripted expert ships for any task of the suite."""
+    tasks = suite.env.tasks
+    return suite.family in EXPERTS.names() and (not tasks or any(_knows(suite.family, task) for task in tasks))
+
+
+def without_expert(suite: Suite, tasks: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Those of `tasks`, or else of the suite's, for which no scripted expert ships; its name where none has one."""
+    if not has_expert(suite):
+        return (suite.name,)
+    return tuple(task for task in tasks or suite.env.tasks if not _knows(suite.family, task))
+
+
+def _knows(family: str, task: str) -> bool:
+    """Whether an expert ships, be its benchmark installed or not."""
+    try:
+        make_expert(family, task)
+    except UnknownNameError:
+        return False
+    except (MissingExtraError, ModuleNotFoundError):
+        return True
+    return True
 
 
 def sanity(
@@ -131,11 +148,13 @@ def sanity(
 ) -> dict[str, Any]:
     """Judge the expert with random actions as its control, or one of them alone; write the report and return it.
 
-    `episodes` 0 is the suite's own number for each task. Raises `ConfigError` for an expert that does not exist, what
-    `evaluate` raises, and what the expert raises for a task that it does not know.
+    `episodes` 0 is the suite's own number for each task. Raises `ConfigError` for an expert that does not exist, and
+    what `evaluate` raises.
     """
-    if "expert" in subjects and not has_expert(suite):
-        raise ConfigError(f"no expert ships for {suite.family}", leaf="policy", cure="Use --policy random.")
+    alone = without_expert(suite, tasks)
+    if "expert" in subjects and alone:
+        cure = "Use --policy random, or --tasks with those that have one."
+        raise ConfigError(f"no expert ships for {', '.join(alone)}", leaf="policy", cure=cure)
     controls = (RANDOM_POLICY,) if tuple(subjects) == SUBJECTS else ()
     config = suite.config(
         episodes=episodes, control_episodes=10**9, tasks=tasks, controls=controls, slots=slots, workers=workers
@@ -147,7 +166,7 @@ def sanity(
             trained=free.provenance,
             facts={"name": subjects[0], "suite": suite.name},
             command=command,
-            notes=() if has_expert(suite) else (NO_EXPERT,),
+            notes=(NO_EXPERT.format(tasks=", ".join(alone)),) if alone else (),
         )
         own: Mapping[str, VectorEnv] = {}
         policy: Policy = RandomPolicy(free.contract, config.env.horizon or BLIND_CHUNK)

@@ -124,3 +124,9 @@ def test_uncovered_finds_a_word_that_only_held_out_combinations_have():
 def test_unknown_verb_is_an_error():
     with pytest.raises(UnknownNameError):
         sentences(Request(verb="pushh", colour="red", shape="cube", place="left"))
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_drawer_with_a_colour_is_put_into_not_beside(split):
+    said = sentences(Request(verb="stow", colour="red", shape="cube", place="blue-drawer"), split)
+    assert said and all("in the blue " in sentence for sentence in said)

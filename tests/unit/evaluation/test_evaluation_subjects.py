@@ -8,7 +8,7 @@ from embodia.core.errors import ConfigError
 from embodia.envs.protocol import EnvConfig
 from embodia.evaluation.episodes import read_episodes
 from embodia.evaluation.results import control_per_task
-from embodia.evaluation.subjects import Blindfolded, Silent, sanity
+from embodia.evaluation.subjects import Blindfolded, Silent, has_expert, sanity, without_expert
 from embodia.evaluation.suites import Suite, load
 
 
@@ -69,6 +69,28 @@ def test_a_suite_without_expert_says_so(tmp_path):
     suite = Suite(**{**suite.__dict__, "family": "nowhere"})
     with pytest.raises(ConfigError, match="no expert"):
         sanity(suite, tmp_path, subjects=("expert",))
+
+
+@pytest.mark.parametrize(
+    ("suite", "tasks", "missing"),
+    [
+        ("fetch", (), ("FetchSlide",)),
+        ("fetch", ("FetchReach",), ()),
+        ("maniskill/so100", (), ("maniskill/so100",)),
+        ("robosuite/two_arms", (), ("TwoArmHandover",)),
+        ("adroit", ("door",), ("adroit",)),
+        ("desk/language", (), ()),
+        ("desk/chains", (), ()),
+    ],
+)
+def test_tasks_without_an_expert_are_named(suite, tasks, missing):
+    assert without_expert(load(suite), tasks) == missing
+    assert has_expert(load(suite)) == (missing != (suite,))
+
+
+def test_an_expert_is_refused_where_one_task_has_none(tmp_path):
+    with pytest.raises(ConfigError, match="FetchSlide"):
+        sanity(load("fetch"), tmp_path, subjects=("expert", "random"))
 
 
 @pytest.mark.sim

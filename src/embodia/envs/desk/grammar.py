@@ -120,7 +120,8 @@ def _place(request: Request, noun: int) -> str:
     if place in PLACES:
         return PLACES[place]
     colour, _, shape = place.partition("-")
-    return thing_words(colour, shape, noun)
+    named = thing_words(colour, shape, noun)
+    return f"in the {named}" if shape == "drawer" else named
 
 
 def _finish(template: str, words: Mapping[str, str], said: str) -> str:
