@@ -7,6 +7,7 @@ import pytest
 from embodia.core.errors import UnknownNameError
 from embodia.envs.desk.grammar import COLOURS, SHAPES, Request, held_out, sentences, uncovered
 
+WAYS = ("", "by-left", "by-right", "by-over")
 SPLITS = ("canonical", "train", "held_out")
 
 
@@ -33,6 +34,8 @@ def examples():
             yield Request(verb="press", colour=colour, shape="button", manner=manner)
         yield Request(verb="turn-on", colour=colour, shape="switch")
         yield Request(verb="turn-off", colour=colour, shape="switch")
+        for way, verb in itertools.product(WAYS, ("detour-reach", "detour-carry")):
+            yield Request(verb=verb, colour=colour, shape="cube", manner=way)
     for verb in ("recall-lit", "recall-unlit", "recall-order", "recall-reversed"):
         yield Request(verb=verb)
 
@@ -130,3 +133,29 @@ def test_unknown_verb_is_an_error():
 def test_a_drawer_with_a_colour_is_put_into_not_beside(split):
     said = sentences(Request(verb="stow", colour="red", shape="cube", place="blue-drawer"), split)
     assert said and all("in the blue " in sentence for sentence in said)
+
+
+def test_a_way_past_a_wall_is_said_in_every_sentence_and_the_open_one_says_none():
+    asked = {way: Request(verb="detour-reach", colour="green", shape="cube", manner=way) for way in WAYS}
+    said = {way: [text for split in SPLITS for text in sentences(asked[way], split)] for way in WAYS}
+    for way in WAYS[1:]:
+        plain = [text.removesuffix(".").lower() for text in said[""]]
+        assert all(long.lower().startswith(short) for long, short in zip(said[way], plain, strict=True))
+        assert not set(said[way]) & {text for other in WAYS if other != way for text in said[other]}
+    assert not any(word in text.lower() for text in said[""] for word in ("left", "right", " over "))
+
+
+def test_ways_make_combinations_some_of_which_are_held_out():
+    requests = [r for r in ALL if r.verb.startswith("detour")]
+    held = [r for r in requests if r.held_out]
+    assert 0.1 < len(held) / len(requests) < 0.4 and uncovered(requests) == ()
+    assert {bool(r.manner) for r in held} == {True, False}
+    forces = [Request(verb="press", colour="red", shape="button", manner=m) for m in ("", "gently", "hard")]
+    assert not any(request.held_out for request in forces)
+
+
+def test_a_word_that_only_held_out_combinations_use_is_named():
+    held = next(r for r in ALL if r.held_out and r.verb == "detour-reach" and r.manner)
+    assert f"detour-reach {held.manner}" in uncovered([held])
+    trained = [r for r in ALL if r.verb == held.verb and not r.held_out]
+    assert uncovered([held, *trained]) == ()

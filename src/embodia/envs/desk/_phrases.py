@@ -57,9 +57,24 @@ MANNERS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] 
     {
         "gently": (("gently",), ("softly", "with a light touch", "carefully"), ("without any force", "delicately")),
         "hard": (("hard",), ("firmly", "with force", "strongly"), ("with all your might", "forcefully")),
+        "by-left": (
+            ("passing the wall on the left",),
+            ("round the left end of the wall", "keeping to the left of the wall", "and go left of the wall"),
+            ("so that the wall is on your right", "with a turn about the wall's left edge"),
+        ),
+        "by-right": (
+            ("passing the wall on the right",),
+            ("round the right end of the wall", "keeping to the right of the wall", "and go right of the wall"),
+            ("so that the wall is on your left", "with a turn about the wall's right edge"),
+        ),
+        "by-over": (
+            ("passing over the wall",),
+            ("over the top of the wall", "keeping above the wall", "and go over the wall"),
+            ("so that the wall stays underneath you", "with a leap across the wall"),
+        ),
     }
 )
-"""Manner -> what is added to canonical, trained and held-out sentences, in turn."""
+"""Manner, or way past a wall -> what is added to canonical, trained and held-out sentences, in turn."""
 
 _TOUCH = Phrases(
     canonical="reach the {thing}",
@@ -261,79 +276,6 @@ _SORT_SHAPE = Phrases(
     ),
 )
 
-_RECALL_LIT = Phrases(
-    canonical="press the button that lit up",
-    train=(
-        "push the button that was lit",
-        "press the button that lit up at the start",
-        "remember which button lit up and press it",
-        "push the one that lit up",
-        "press the button that was bright before",
-        "hit the button that flashed",
-    ),
-    held_out=("activate the button that shone", "which button glowed? Push that one", "press what was alight earlier"),
-)
-
-_RECALL_UNLIT = Phrases(
-    canonical="press the button that did not light up",
-    train=(
-        "push the button that was not lit",
-        "press the button that stayed dark at the start",
-        "remember which button stayed dark and press it",
-        "push the one that did not light up",
-        "press the button that was dull before",
-        "hit the button that did not flash",
-    ),
-    held_out=(
-        "activate the button that never shone",
-        "which button did not glow? Push that one",
-        "press what was unlit earlier",
-    ),
-)
-
-_RECALL_ORDER = Phrases(
-    canonical="press the buttons in the order in which they lit up",
-    train=(
-        "push the buttons in the same order as the lights",
-        "repeat the lights by pressing the buttons",
-        "press first the button that lit up first, then the other",
-        "copy the order of the lights on the buttons",
-        "press both buttons as they lit up",
-        "do with the buttons what the lights did",
-    ),
-    held_out=("imitate the sequence that you saw", "echo the flashes, one press each", "play the pattern again"),
-)
-
-_RECALL_REVERSED = Phrases(
-    canonical="press the buttons in the opposite order of the lights",
-    train=(
-        "push the buttons in reverse order of the lights",
-        "repeat the lights backwards by pressing the buttons",
-        "press first the button that lit up last, then the other",
-        "reverse the order of the lights on the buttons",
-        "press both buttons, the last one that lit up first",
-        "do with the buttons what the lights did, but backwards",
-    ),
-    held_out=("undo the sequence that you saw", "echo the flashes from the end", "play the pattern in reverse"),
-)
-
-_RECALL_PLACE = Phrases(
-    canonical="push the {thing} to where the mark was",
-    train=(
-        "slide the {thing} to where you saw the mark",
-        "push the {alias} onto the place of the mark that is gone",
-        "move the {thing} to the spot that was marked",
-        "push the {thing} to the place that was shown",
-        "bring the {alias} to where the mark used to be",
-        "shove the {thing} to the place that had the mark",
-    ),
-    held_out=(
-        "the {thing} belongs where the hint appeared",
-        "recall the target and nudge the {other} there",
-        "cover the vanished mark with the {thing}",
-    ),
-)
-
 VERBS: Mapping[str, Phrases] = MappingProxyType(
     {
         "reach": _TOUCH,
@@ -350,11 +292,6 @@ VERBS: Mapping[str, Phrases] = MappingProxyType(
         "pour": _POUR,
         "sort-colour": _SORT_COLOUR,
         "sort-shape": _SORT_SHAPE,
-        "recall-lit": _RECALL_LIT,
-        "recall-unlit": _RECALL_UNLIT,
-        "recall-order": _RECALL_ORDER,
-        "recall-reversed": _RECALL_REVERSED,
-        "recall-place": _RECALL_PLACE,
     }
 )
 """Verb -> its templates."""

@@ -14,8 +14,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from embodia.core.names import unknown
-from embodia.envs.desk._phrases import MANNERS, NOUNS, PLACES, VERBS
+from embodia.envs.desk._phrases import MANNERS, NOUNS, PLACES
+from embodia.envs.desk._phrases import VERBS as PLAIN_VERBS
+from embodia.envs.desk._phrases_trials import TRIAL_VERBS
 from embodia.envs.protocol import Split
+
+VERBS = MappingProxyType({**PLAIN_VERBS, **TRIAL_VERBS})
+"""Verb -> its templates."""
 
 COLOURS: Mapping[str, tuple[float, float, float, float]] = MappingProxyType(
     {
@@ -44,7 +49,7 @@ class Request:
 
     colour, shape   of the thing (or of the button, switch, drawer) that is meant
     place           where to: a side, a container, or another thing as "blue-cube"
-    manner          "gently" or "hard"
+    manner          "gently" or "hard"; past a wall "by-left", "by-right" or "by-over"
     """
 
     verb: str
@@ -62,7 +67,8 @@ class Request:
     @property
     def held_out(self) -> bool:
         """Whether this combination is kept for evaluation, see `held_out`."""
-        return held_out(self.verb, self.colour, self.shape, self.place)
+        way = self.manner if self.manner.startswith("by-") else ""
+        return held_out(self.verb, self.colour, self.shape, self.place or way)
 
 
 def sentences(request: Request, split: Split = "canonical") -> tuple[str, ...]:
@@ -92,7 +98,9 @@ def uncovered(requests: Iterable[Request]) -> tuple[str, ...]:
     """Words of `requests` that occur in held-out combinations only, as "verb word": generalisation would be luck."""
     everything, trained = set(), set()
     for request in requests:
-        words = {f"{request.verb} {word}" for word in (request.colour, request.shape, request.place) if word}
+        words = {
+            f"{request.verb} {word}" for word in (request.colour, request.shape, request.place, request.manner) if word
+        }
         everything |= words
         trained |= set() if request.held_out else words
     return tuple(sorted(everything - trained))

@@ -13,6 +13,7 @@ from embodia.envs.desk.tasks.place import inside
 from embodia.envs.desk.tasks.recall import SHOWN_S, wanted
 from embodia.envs.desk.tasks.sort import bin_for
 from embodia.generate.experts import _desk_carry as carry
+from embodia.generate.experts import _desk_detour as detour
 from embodia.generate.experts import _desk_push as push
 from embodia.generate.experts._desk_hand import Hand, above, travel, wait, withdraw
 from embodia.generate.experts._desk_motion import Actions
@@ -106,6 +107,8 @@ VERBS: Mapping[str, Callable[[Hand, Spoken], Actions]] = MappingProxyType(
         "recall-order": _recall_lights,
         "recall-reversed": _recall_lights,
         "recall-place": _recall_place,
+        "detour-reach": detour.reach_behind,
+        "detour-carry": detour.carry_behind,
         "sort-colour": _sort,
         "sort-shape": _sort,
     }
@@ -119,6 +122,9 @@ def do(hand: Hand, task: Spoken) -> Actions:
     yield from VERBS[task.request.verb](hand, task)
 
 
-_FAMILIES = ("reach", "push", "place", "stack", "drawer", "button", "switch", "peg", "pour", "sort", "recall", "chain")
+_FAMILIES = (
+    *("reach", "push", "place", "stack", "drawer", "button", "switch", "peg", "pour", "sort", "recall", "detour"),
+    "chain",
+)
 SCRIPTS: Mapping[str, Callable[[Hand, Spoken], Actions]] = MappingProxyType(dict.fromkeys(_FAMILIES, do))
 """Family -> its script."""
