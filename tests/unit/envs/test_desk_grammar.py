@@ -27,6 +27,8 @@ def examples():
         yield Request(verb="pour", colour=one, shape="cup", place=f"{two}-bowl")
         yield Request(verb="sort-colour", colour=f"{one}-{two}")
         yield Request(verb="sort-shape", colour=f"{one}-{two}")
+    for one, two in itertools.product(COLOURS, COLOURS):
+        yield Request(verb="hand-over", colour=one, shape="bar", place=f"{two}-bin")
     for colour in COLOURS:
         yield Request(verb="open", colour=colour, shape="drawer")
         yield Request(verb="close", colour=colour, shape="drawer")

@@ -35,6 +35,7 @@ NOUNS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "switch": ("switch", "lever", "toggle"),
         "bin": ("bin", "bucket", "container"),
         "mark": ("mark", "patch", "spot"),
+        "bar": ("bar", "stick", "beam"),
     }
 )
 """Shape word -> the noun, a trained synonym, a held-out synonym."""

@@ -16,10 +16,11 @@ from types import MappingProxyType
 from embodia.core.names import unknown
 from embodia.envs.desk._phrases import MANNERS, NOUNS, PLACES
 from embodia.envs.desk._phrases import VERBS as PLAIN_VERBS
+from embodia.envs.desk._phrases_bodies import BODY_VERBS
 from embodia.envs.desk._phrases_trials import TRIAL_VERBS
 from embodia.envs.protocol import Split
 
-VERBS = MappingProxyType({**PLAIN_VERBS, **TRIAL_VERBS})
+VERBS = MappingProxyType({**PLAIN_VERBS, **TRIAL_VERBS, **BODY_VERBS})
 """Verb -> its templates."""
 
 COLOURS: Mapping[str, tuple[float, float, float, float]] = MappingProxyType(

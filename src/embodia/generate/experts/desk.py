@@ -22,12 +22,12 @@ from embodia.envs.desk import tasks
 from embodia.envs.desk.tasks import Task
 from embodia.envs.desk.world import World
 from embodia.envs.protocol import Env
-from embodia.generate.experts import _desk_scripts
+from embodia.generate.experts import _desk_bodies, _desk_scripts
 from embodia.generate.experts._desk_hand import Habit, Hand
 from embodia.generate.experts._desk_motion import Actions
 
 Script: TypeAlias = Callable[[Hand, Any], Actions]
-SCRIPTS: Mapping[str, Script] = MappingProxyType({**_desk_scripts.SCRIPTS})
+SCRIPTS: Mapping[str, Script] = MappingProxyType({**_desk_scripts.SCRIPTS, **_desk_bodies.SCRIPTS})
 """Family -> its script; `Hand.world` is the world."""
 
 STYLES = ("direct", "left_route", "right_route", "two_routes", "sloppy")
