@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from embodia.core import config as core_config
-from embodia.core.errors import ConfigError, EnvironmentFailure
+from embodia.core.errors import ConfigError, CorruptFileError, EnvironmentFailure
 from embodia.data.episode import EpisodeData
 from embodia.data.recorder import Recorder
 from embodia.envs import make
@@ -88,7 +88,7 @@ def collect(
     """Fill the data set at `out` until every task has its episodes; continues what an interrupted call began.
 
     Raises `EnvironmentFailure` when a task's expert fails too often, `ConfigError`, `ContractError` or `ProfileError`
-    when `out` holds data made in another way, and what workers and recorder raise; everything recorded before stays.
+    when `out` holds data made in another way, `CorruptFileError` for a strange log, and what workers and recorder raise; everything recorded before stays.
     """
     root = Path(out)
     env = make(config.family, replace(config.env, success_ends=False))
@@ -234,9 +234,13 @@ def _hand_out(pool: Pool, waiting: list[Key], at: dict[int, Key]) -> None:
 def _earlier(path: Path, recorded: Iterable[Key]) -> Iterator[tuple[Key, bool]]:
     """Failed attempts from the log, then successes from the data set, which alone decides what was kept."""
     if path.exists():
-        for line in jsonio.read_json_lines(path):
-            if not line["success"]:
-                yield (line["task"], line["seed"]), False
+        for number, line in enumerate(jsonio.read_json_lines(path), start=1):
+            match line:
+                case {"task": str(task), "seed": int(seed), "success": bool(success)}:
+                    if not success:
+                        yield (task, seed), False
+                case _:
+                    raise CorruptFileError("is not an attempt", file=path, leaf=f"line {number}")
     for key in recorded:
         yield key, True
 
