@@ -88,7 +88,8 @@ def collect(
     """Fill the data set at `out` until every task has its episodes; continues what an interrupted call began.
 
     Raises `EnvironmentFailure` when a task's expert fails too often, `ConfigError`, `ContractError` or `ProfileError`
-    when `out` holds data made in another way, `CorruptFileError` for a strange log, and what workers and recorder raise; everything recorded before stays.
+    when `out` holds data made in another way, `CorruptFileError` for a strange log, and what workers and recorder
+    raise; everything recorded before stays.
     """
     root = Path(out)
     env = make(config.family, replace(config.env, success_ends=False))
