@@ -1,4 +1,4 @@
-"""The planner above OGBench's oracles in worlds of symbols: whatever it asks for happens, and the goal has to be met."""
+"""The planner above OGBench's oracles in worlds of symbols: what it asks for happens, and the goal has to be met."""
 
 from types import SimpleNamespace
 
