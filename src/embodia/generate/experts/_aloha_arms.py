@@ -61,7 +61,7 @@ class Move:
 
 
 def arm_model(model: Any, side: str) -> Any:
-    """One arm of the benchmark's scene as a bare model, its forearm not rolled, with a site "tool" at the finger tips."""
+    """One arm of the benchmark's scene as a bare model, the forearm not rolled, with a site "tool" at the fingers."""
     spec = mujoco.MjSpec()
     spec.compiler.degree = False
     mount = model.body(f"vx300s_{side}")
