@@ -129,6 +129,45 @@ def test_a_reset_that_is_not_believed_is_tried_again_and_then_a_person_is_called
     assert second[0].resets == 3 and second[0].called
 
 
+def test_who_is_called_sets_the_scene_up(tmp_path):
+    called = []
+
+    def person(env, task, seed):
+        called.append((task, seed))
+        env.reset(task, seed)
+
+    lost = bench(tmp_path / "a", judge=Looks(asleep=3), config=replace(BENCH, trials=2), reset=_nothing, person=person)
+    assert lost[0].called and called[0] == ("reach-red", BENCH.first_seed)
+    assert lost[0].judged and lost[0].truth
+
+
+def _nothing(env, task, seed):
+    """A robot that cannot undo anything: the first scene is set up, later ones stay as they are."""
+    if not hasattr(env, "hand"):
+        env.reset(task, seed)
+
+
+class Blinks:
+    """Believes at the looks that are named, of those after the reset."""
+
+    def __init__(self, *believing):
+        self.believing, self.calls = believing, -1
+
+    def probability(self, images, task):
+        self.calls += 1
+        return float(self.calls in self.believing)
+
+
+@pytest.mark.parametrize(
+    ("looks", "believing", "judged", "steps"),
+    [(1, (2,), True, 4), (2, (2,), False, 24), (2, (2, 4), False, 24), (2, (3, 4), True, 8), (3, (3, 4, 5), True, 10)],
+)
+def test_so_many_looks_in_a_row_must_believe(tmp_path, looks, believing, judged, steps):
+    config = replace(BENCH, trials=1, looks=looks)
+    trial = bench(tmp_path / "a", IgnoresImage(), Blinks(*believing), config)[0]
+    assert (trial.judged, trial.steps) == (judged, steps)
+
+
 def test_a_torn_line_is_played_again_and_nothing_else(tmp_path):
     whole = bench(tmp_path / "whole")
     half = tmp_path / "half"
@@ -153,6 +192,8 @@ def test_a_foreign_journal_is_a_typed_error(tmp_path):
         bench(tmp_path / "journal.jsonl")
     with pytest.raises(ConfigError):
         replace(BENCH, trials=0)
+    with pytest.raises(ConfigError):
+        replace(BENCH, looks=0)
 
 
 CHILD = """

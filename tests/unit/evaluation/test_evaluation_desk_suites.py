@@ -7,14 +7,14 @@ from embodia.envs.desk import tasks
 from embodia.envs.desk.tasks import chain
 from embodia.evaluation.subjects import sanity
 from embodia.evaluation.suites import load
-from embodia.evaluation.suites.desk import HELD_OUT, LANGUAGE
+from embodia.evaluation.suites.desk import HELD_OUT, LANGUAGE, MEMORY
 
-SINGLE = ("desk/language", "desk/held_out")
+SINGLE = ("desk/language", "desk/held_out", "desk/memory")
 
 
 def test_each_family_of_the_arm_is_asked_for():
-    families = {name.split("/")[0] for name in tasks.names()} - {"chain"}
-    assert set(load("desk/language").groups) == families
+    families = {name.split("/")[0] for name in tasks.names()} - {"chain", "recall"}
+    assert set(load("desk/language").groups) == families and set(load("desk/memory").groups) == {"recall"}
     combined = {name.split("/")[0] for name in tasks.names("held_out")} - {"chain"}
     assert set(load("desk/held_out").groups) == combined
 
@@ -24,9 +24,9 @@ def test_trained_and_held_out_combinations_stay_apart():
     assert all(tasks.get(name).held_out for name in HELD_OUT)
 
 
-@pytest.mark.parametrize("name", LANGUAGE)
+@pytest.mark.parametrize("name", (*LANGUAGE, *MEMORY))
 def test_a_partner_in_the_same_scene_is_asked_for_too(name):
-    assert set(tasks.get(name).partners) & set(LANGUAGE)
+    assert set(tasks.get(name).partners) & {*LANGUAGE, *MEMORY}
 
 
 @pytest.mark.parametrize("suite", SINGLE)

@@ -47,6 +47,7 @@ class BenchConfig:
     every     control steps between two looks of the judge; a trial ends when it says "done"
     resets    attempts at a reset before a person is called
     believe   probability from which the judge's "done" is believed
+    looks     successive looks that must believe before a trial ends as done
     """
 
     tasks: tuple[str, ...]
@@ -56,12 +57,13 @@ class BenchConfig:
     every: int = 10
     resets: int = 3
     believe: float = 0.5
+    looks: int = 1
     first_seed: int = 3_000_000
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.trials, self.horizon, self.every, self.resets) < 1 or not self.tasks:
-            raise ConfigError("tasks, trials, horizon, every and resets are at least one", leaf="autoeval")
+        if min(self.trials, self.horizon, self.every, self.resets, self.looks) < 1 or not self.tasks:
+            raise ConfigError("tasks, trials, horizon, every, resets and looks are at least one", leaf="autoeval")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,14 +100,18 @@ def run_bench(
     make_rng: Callable[[int], Rng],
     *,
     reset: Reset = simulator_reset,
+    person: Reset | None = None,
     progress: Progress | None = None,
 ) -> list[Trial]:
-    """Play the trials that the journal lacks and return all. Raises `StorageError` when another bench writes there."""
+    """Play the trials that the journal lacks and return all; `person` is what one does who is called.
+
+    Raises `StorageError` when another bench writes there.
+    """
     held = lock(journal.with_suffix(".lock"))
     try:
         trials = read_journal(journal)
         for number in range(len(trials), config.trials):
-            trial = _play(config, env, policy, judge, number, make_rng, reset)
+            trial = _play(config, env, policy, judge, number, make_rng, reset, person)
             append_line(journal, json.dumps(to_json(trial), sort_keys=True))
             trials.append(trial)
             if progress is not None:
@@ -141,16 +147,19 @@ def _play(
     number: int,
     make_rng: Callable[[int], Rng],
     reset: Reset,
+    person: Reset | None,
 ) -> Trial:
     task = config.tasks[number % len(config.tasks)]
     seed = config.first_seed + number
     resets, believed = _reset(config, env, judge, task, seed, reset)
-    probability, steps = _episode(config, env, policy, judge, task, make_rng(derive_seed(config.seed, number)))
+    if not believed and person is not None:
+        person(env, task, seed)
+    judged, probability, steps = _episode(config, env, policy, judge, task, make_rng(derive_seed(config.seed, number)))
     return Trial(
         number=number,
         task=task,
         seed=seed,
-        judged=probability >= config.believe,
+        judged=judged,
         probability=probability,
         truth=bool(env.judge(task)),
         steps=steps,
@@ -167,9 +176,12 @@ def _reset(config: BenchConfig, env: Env, judge: Judging, task: str, seed: int, 
     return config.resets, False
 
 
-def _episode(config: BenchConfig, env: Env, policy: Policy, judge: Judging, task: str, rng: Rng) -> tuple[float, int]:
+def _episode(
+    config: BenchConfig, env: Env, policy: Policy, judge: Judging, task: str, rng: Rng
+) -> tuple[bool, float, int]:
+    """Whether enough looks in a row believed, the last probability, the steps played."""
     carry: Carry = None
-    probability, steps, looked = 0.0, 0, 0
+    probability, steps, looked, row = 0.0, 0, 0, 0
     while steps < config.horizon:
         observation = env.observe()
         chunk, carry = policy.act(observation, carry, rng)
@@ -179,9 +191,10 @@ def _episode(config: BenchConfig, env: Env, policy: Policy, judge: Judging, task
             if steps - looked >= config.every or steps == config.horizon:
                 looked = steps
                 probability = judge.probability(seen(env.observe()), task)
-                if probability >= config.believe:
-                    return probability, steps
-    return probability, steps
+                row = row + 1 if probability >= config.believe else 0
+                if row >= config.looks:
+                    return True, probability, steps
+    return False, probability, steps
 
 
 def seen(observation: Observation) -> dict[str, Array]:

@@ -1,9 +1,10 @@
-"""Desk's own protocols: sentences never read, combinations never seen, and chains of five.
+"""Desk's own protocols: sentences never read, combinations never seen, memory, and chains of five.
 
 `desk/language` asks for trained combinations of words in paraphrases that no training may hold; tasks come in pairs
 that share a scene, so that only the sentence decides. `desk/held_out` asks for combinations that are kept for
-evaluation. `desk/chains` is CALVIN's protocol. The one thing to watch: a policy may train on everything that
-`tasks.names("train")` lists, in the sentences of the split "train", and on nothing else.
+evaluation, `desk/memory` for what only the past shows; `desk/chains` is CALVIN's protocol. The one thing to watch: a
+policy may train on everything that `tasks.names("train")` lists, in the sentences of the split "train", and on nothing
+else.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ LANGUAGE = (
     *("pour/red-cup/red-bowl", "pour/red-cup/blue-bowl", "pour/blue-cup/yellow-bowl", "pour/blue-cup/orange-bowl"),
     *("sort/red-blue/colour", "sort/red-blue/shape", "sort/green-orange/colour", "sort/green-orange/shape"),
 )
-"""Four of each family: two pairs that share a scene."""
+"""Four of each family that needs no memory: two pairs that share a scene."""
 HELD_OUT = (
     *("reach/red-ball", "reach/purple-cube"),
     *("push/red-ball/left", "push/blue-ball/left"),
@@ -42,6 +43,11 @@ HELD_OUT = (
     *("pour/red-cup/purple-bowl", "pour/green-cup/blue-bowl"),
 )
 """Two of each family that has words to combine."""
+MEMORY = (
+    *("recall/lit", "recall/unlit", "recall/order", "recall/reversed"),
+    *("recall/place/red-cylinder", "recall/place/green-cylinder"),
+)
+"""What was shown decides, in pairs that share a scene; without memory half of them at best."""
 
 SOURCE = "Desk, the laboratory bench of Embodia, 2026"
 CALVIN = "CALVIN: A Benchmark for Language-Conditioned Policy Learning, 2022, arXiv 2112.03227, played on Desk"
@@ -52,6 +58,7 @@ def suites() -> tuple[Suite, ...]:
     return (
         _suite("language", LANGUAGE, "trained combinations of words in held-out paraphrases"),
         _suite("held_out", HELD_OUT, "held-out combinations of words in held-out paraphrases"),
+        _suite("memory", MEMORY, "what was shown for half a second decides, in held-out paraphrases"),
         Suite(
             name="desk/chains",
             family="desk",
