@@ -30,6 +30,9 @@ def examples():
     for one, two in itertools.product(COLOURS, COLOURS):
         yield Request(verb="hand-over", colour=one, shape="bar", place=f"{two}-bin")
     for colour in COLOURS:
+        yield Request(verb="drive", colour=colour, shape="mark")
+        yield Request(verb="drive-press", colour=colour, shape="button")
+        yield Request(verb="fetch", colour=colour, shape="cube")
         yield Request(verb="open", colour=colour, shape="drawer")
         yield Request(verb="close", colour=colour, shape="drawer")
         for manner in ("", "gently", "hard"):

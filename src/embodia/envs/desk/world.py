@@ -160,6 +160,10 @@ class World:
         mujoco.mju_mat2Quat(quaternion, self.data.site_xmat[site])
         return self.data.site_xpos[site].copy(), quaternion
 
+    def base(self) -> Floats:
+        """Where the wheels stand: x, y (m) and heading (rad); zeros for a body without wheels."""
+        return np.zeros(3) if self.wheels is None else self.data.qpos[self.wheels.joints].copy()
+
     def gripper(self, arm: int = 0) -> float:
         """Opening of a gripper, 0 closed to 1 open."""
         item = self.arms[arm]

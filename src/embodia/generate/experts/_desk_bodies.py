@@ -9,9 +9,17 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from embodia.envs.desk.tasks._spoken import Spoken
+from embodia.generate.experts import _desk_drive as drive
 from embodia.generate.experts import _desk_pair as pair
 from embodia.generate.experts._desk_hand import Hand
 from embodia.generate.experts._desk_motion import Actions
 
-SCRIPTS: Mapping[str, Callable[[Hand, Spoken], Actions]] = MappingProxyType({"handover": pair.hand_over})
+
+def _errand(hand: Hand, task: Spoken) -> Actions:
+    yield from (drive.press_button if task.request.verb == "drive-press" else drive.pick_up)(hand, task)
+
+
+SCRIPTS: Mapping[str, Callable[[Hand, Spoken], Actions]] = MappingProxyType(
+    {"handover": pair.hand_over, "navigate": drive.navigate, "errand": _errand}
+)
 """Family -> its script."""

@@ -161,7 +161,8 @@ def grasp_yaw(world: World, name: str, now: float) -> float:
     w, x, y, z = world.pose(name)[1]
     heading = float(np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)))
     turns = (wrapped(heading + k * np.pi / 2) for k in range(4))
-    return min(turns, key=lambda turn: (abs(turn) > 1.6, abs(wrapped(turn - now))))
+    ahead = float(world.base()[2])
+    return min(turns, key=lambda turn: (abs(wrapped(turn - ahead)) > 1.6, abs(wrapped(turn - now))))
 
 
 def grasp(hand: Hand, name: str, *, down_m: float = 0.0, yaw: float | None = None, tries: int = 3) -> Actions:

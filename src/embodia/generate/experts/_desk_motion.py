@@ -29,7 +29,7 @@ def hand_action(
     arm: int = 0,
     speed: float = 1.0,
 ) -> npt.NDArray[np.float32]:
-    """The whole action (A,) that moves one arm's tool towards `point` (world, m) and `yaw`; other arms rest.
+    """The whole action (A,) that moves one arm's tool towards `point` (m), `yaw` (rad) of the world; other arms rest.
 
     `closed` runs from 0 (open) to 1 (closed) whatever the body's polarity; `speed` bounds each displacement.
     """
@@ -41,7 +41,7 @@ def hand_action(
     part = action[6 * arm : 6 * arm + 6]
     step = _GAIN * (goal - item.here(world.data)) / body.step_m
     part[:3] = step * min(1.0, speed / max(1e-9, float(np.abs(step).max())))
-    axis = world.data.site_xmat[item.site].reshape(3, 3)[:, 0] @ matrix
+    axis = world.data.site_xmat[item.site].reshape(3, 3)[:, 0]
     turn = (yaw - float(np.arctan2(axis[1], axis[0])) + np.pi) % (2 * np.pi) - np.pi
     part[3] = np.clip(turn / body.turn_rad, -1.0, 1.0)
     part[4] = tilt / body.tilt_rad
