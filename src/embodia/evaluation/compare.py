@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from embodia.core.config import from_json
-from embodia.core.errors import ComparisonError, ContractError
+from embodia.core.errors import ComparisonError, ContractError, CorruptFileError
 from embodia.core.provenance import Provenance, require_same_profile
 from embodia.evaluation.episodes import POLICY, Episode, of_arm, paired, read_episodes, tasks
 from embodia.evaluation.page import render, report_title, short_rate, spoken
@@ -20,6 +20,9 @@ from embodia.evaluation.statistics import corrected, rate_of, verdict_paired
 from embodia.evaluation.summary import rate_entry, verdict_entry
 from embodia.io.atomic import write_json, write_text
 from embodia.io.jsonio import read_json
+
+_NEEDED = {"config": dict, "provenance": dict, "policy": dict, "per_task": dict, "commit": str}
+"""What a comparison reads of a report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +35,12 @@ class Run:
 
 
 def read_run(folder: str | Path) -> Run:
-    """The report and episode table of an evaluation's folder. Raises `MissingFileError` and its relatives."""
-    report = read_json(Path(folder, "report.json"))
+    """The report and episode table of an evaluation's folder. Raises `MissingFileError`, `CorruptFileError`."""
+    path = Path(folder, "report.json")
+    report = read_json(path)
+    for key, kind in _NEEDED.items():
+        if not isinstance(report, dict) or not isinstance(report.get(key), kind):
+            raise CorruptFileError("is not a report", file=path, leaf=key)
     return Run(name=str(folder), report=report, episodes=tuple(read_episodes(Path(folder, "episodes.jsonl"))))
 
 
@@ -161,7 +168,7 @@ def _setting_differences(first: Run, second: Run) -> list[str]:
     horizons = [run.report["config"].get("horizon") for run in (first, second)]
     if horizons[0] != horizons[1]:
         found.append(f"horizon: {horizons[0]} against {horizons[1]}")
-    seen = [from_json(Provenance, run.report["provenance"]["evaluated"], file=run.name) for run in (first, second)]
+    seen = [from_json(Provenance, run.report["provenance"].get("evaluated"), file=run.name) for run in (first, second)]
     try:
         require_same_profile(seen[0], seen[1])
     except ContractError as error:

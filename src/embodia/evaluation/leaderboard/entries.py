@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embodia.core.errors import MissingFileError
+from embodia.core.errors import CorruptFileError, MissingFileError
 from embodia.evaluation.episodes import POLICY, of_arm, read_episodes
 from embodia.evaluation.report import EPISODES, PAGE, REPORT
 from embodia.evaluation.results import SHARED_KEYS
@@ -77,7 +77,7 @@ def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[str]]:
     found: list[Entry] = []
     passed: list[str] = []
     for path in dict.fromkeys(place for given in paths for place in _places(Path(given))):
-        entry = _of_folder(path.parent) if path.name == REPORT else _of_file(path)
+        entry = _entry(path)
         if entry is None:
             passed.append(path.as_posix())
         else:
@@ -97,6 +97,13 @@ def _places(path: Path) -> list[Path]:
     reports = sorted(path.rglob(REPORT))
     inside = {report.parent for report in reports}
     return reports + sorted(p for p in path.rglob("*.json") if not any(parent in inside for parent in p.parents))
+
+
+def _entry(path: Path) -> Entry | None:
+    try:
+        return _of_folder(path.parent) if path.name == REPORT else _of_file(path)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CorruptFileError(f"is no evaluation as this release writes it: {error!r}", file=path) from error
 
 
 def _of_folder(folder: Path) -> Entry | None:
