@@ -23,6 +23,7 @@ from embodia.data.mixture import Mixture
 from embodia.data.readers.lerobot import contract_of
 from embodia.data.recorder import Recorder
 from embodia.io.tensors import load_tensors
+from embodia.nn.packed import pack
 from embodia.parts.compose import Composition, Inference
 from embodia.parts.convert.lerobot_act import convert_act
 from embodia.parts.convert.lerobot_diffusion import convert_diffusion
@@ -31,6 +32,7 @@ from embodia.policies import PolicySpec, act, diffusion_policy, make
 from embodia.runtime.policy.player import ChunkPlayer
 from embodia.training import optim
 from embodia.training.config import TrainConfig
+from embodia.training.heap import keep_heap
 
 JOINT = ActionPart(name="j", dim=JOINTS, representation="joint_position", units="rad", low=-9.0, high=9.0)
 CONTRACT = Contract(
@@ -178,6 +180,7 @@ def _seen(history: int, chunk: int) -> tuple[Observation, torch.Tensor]:
 
 
 def _training(policy: Composition, history: int, precision: str) -> Work:
+    keep_heap()
     observation, actions = _seen(history, policy.contract.action.chunk)
     valid = torch.ones(actions.shape[:2], dtype=torch.bool)
     batch = Batch(observation=observation, chunk=ActionChunk(actions=actions, valid=valid, spec=policy.contract.action))
@@ -208,7 +211,7 @@ def diffusion_train(folder: Path, precision: str = "fp32") -> Work:
 
 
 def _deciding(policy: Composition, history: int, times: int) -> Work:
-    policy.eval()
+    pack(policy)
     observation, _ = _seen(history, policy.contract.action.chunk)
     one, rng = observation.map(lambda array: array[:1]), torch.Generator().manual_seed(0)
 
@@ -233,7 +236,7 @@ def diffusion_chunk(folder: Path) -> Work:
 
 def queued(folder: Path) -> Work:
     """An action that is already there."""
-    policy = act_policy(folder).eval()
+    policy = pack(act_policy(folder))
     observation, _ = _seen(1, 100)
     one = observation.map(lambda array: array[:1])
     player = ChunkPlayer(policy)

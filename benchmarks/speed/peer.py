@@ -189,12 +189,12 @@ def act_policy() -> Any:
 
 
 def diffusion_policy(**changes: Any) -> Any:
-    """Diffusion Policy with the peer's default sizes."""
+    """Diffusion Policy with the peer's default sizes and the paper's group norm, which is what ours has."""
     from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
     from lerobot.policies.diffusion.modeling_diffusion import DiffusionPolicy
 
     torch.manual_seed(0)
-    return DiffusionPolicy(DiffusionConfig(**_features(), push_to_hub=False, **changes))
+    return DiffusionPolicy(DiffusionConfig(**_features(), use_group_norm=True, push_to_hub=False, **changes))
 
 
 def _batch(history: int, chunk: int) -> dict[str, torch.Tensor]:

@@ -18,6 +18,7 @@ from embodia.core.config import to_json
 from embodia.core.errors import ConfigError, EmbodiaError, UnknownNameError
 from embodia.core.invent import invent_batch, invent_observation
 from embodia.core.protocols import DensityDecoder, Policy
+from embodia.nn.packed import pack
 from embodia.parts.compose import Composition, parameter_count
 from embodia.policies import FOLDER, SIZES, PolicySpec, complete, make, read_spec
 
@@ -105,6 +106,13 @@ def test_saved_and_loaded_acts_alike(name, tmp_path):
     other.load_state_dict(load_file(tmp_path / "model.safetensors"))
     seen = invent_observation(ARM, 2, history=policy.history)
     assert np.array_equal(policy.act(seen, None, rng())[0].actions, other.act(seen, None, rng())[0].actions)
+
+
+def test_packed_for_acting_it_acts_alike(name):
+    policy, packed = tiny(name), pack(tiny(name))
+    observation = batch_for(policy, size=2).observation
+    expected, found = policy.act(observation, None, rng())[0].actions, packed.act(observation, None, rng())[0].actions
+    np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_its_spec_survives_json(name):

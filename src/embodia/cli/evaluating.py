@@ -16,6 +16,7 @@ from embodia.evaluation.results import control_per_task, write_result
 from embodia.evaluation.runner import Subject, evaluate
 from embodia.evaluation.subjects import has_expert
 from embodia.evaluation.suites import load, names
+from embodia.nn.packed import pack
 from embodia.training.checkpoint import find, load_policy
 from embodia.training.metrics import read
 
@@ -27,6 +28,7 @@ def evaluate_checkpoint(checkpoint: Path, data: Sequence[Path], config: EvalConf
     """
     place = find(checkpoint)
     policy, spec, provenance = load_policy(place)
+    pack(policy)
     config = replace(config, execute=config.execute or policy.inference.execute or 0)
     subject = Subject(
         trained=provenance,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from embodia.nn.dropout import Dropout
+from embodia.nn.packed import PackedLinear
 from embodia.nn.scaled_dot import attend
 
 
@@ -45,20 +46,49 @@ class Attention(nn.Module):
     ) -> Tensor:
         """(B Q D) from queries (B Q D), memory (B N D), positions (Q D) and (N D); `mask` bool (B 1 1 N)."""
         width = queries.shape[-1]
-        weight, bias = self.project.weight, self.project.bias
-        shift = functional.linear(query_position, weight[:width])
+        shift = self._project(query_position, 0, 1, bias=False)
         if queries is memory:
-            query, key, value = self.project(queries).split(width, dim=-1)
+            query, key, value = self._project(queries, 0, 3).split(width, dim=-1)
         else:
-            query = functional.linear(queries, weight[:width], bias[:width])
-            key, value = functional.linear(memory, weight[width:], bias[width:]).split(width, dim=-1)
-        key = key + functional.linear(memory_position, weight[width : 2 * width])
+            query = self._project(queries, 0, 1)
+            key, value = self._project(memory, 1, 3).split(width, dim=-1)
+        key = key + self._project(memory_position, 1, 2, bias=False)
         dropout = self.dropout if self.training else 0.0
         mixed = attend(self._split(query + shift), self._split(key), self._split(value), mask, dropout)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
+    def packed(self) -> nn.Module:
+        """For acting; see `nn.packed`."""
+        return PackedAttention(self)
+
+    def _project(self, x: Tensor, first: int, last: int, *, bias: bool = True) -> Tensor:
+        weight, shift = self._rows(first, last)
+        return functional.linear(x, weight, shift if bias else None)
+
+    def _rows(self, first: int, last: int) -> tuple[Tensor, Tensor]:
+        rows = slice(first * self.out.in_features, last * self.out.in_features)  # type: ignore[operator]
+        return self.project.weight[rows], self.project.bias[rows]
+
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class PackedAttention(Attention):
+    """`Attention` for acting: each part of the joint projection that is asked for is laid out once."""
+
+    def __init__(self, plain: Attention) -> None:
+        nn.Module.__init__(self)
+        self.heads, self.dropout = plain.heads, 0.0
+        self.out = PackedLinear(plain.out.weight, plain.out.bias)  # type: ignore[assignment]
+        self._plain = plain._rows
+        self._parts: dict[tuple[int, int, bool], PackedLinear] = {}
+
+    def _project(self, x: Tensor, first: int, last: int, *, bias: bool = True) -> Tensor:
+        part = (first, last, bias)
+        if part not in self._parts:
+            weight, shift = self._plain(first, last)
+            self._parts[part] = PackedLinear(weight, shift if bias else None)
+        return self._parts[part](x)  # type: ignore[no-any-return]
 
 
 class FeedForward(nn.Module):

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from embodia.nn.packed import PackedConv2d
+
 Norm = Literal["frozen_batch", "group"]
 
 DEPTHS: Mapping[int, tuple[int, ...]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -54,9 +56,22 @@ class ConvNorm(nn.Module):
         """(N C H W) to (N C' H' W')."""
         if not isinstance(self.norm, FrozenBatchNorm):
             return self.norm(self.conv(x))
-        scale, shift = self.norm.affine()
-        weight = self.conv.weight * scale[:, None, None, None]
+        weight, shift = self.folded(self.norm)
         return functional.conv2d(x, weight, shift, self.conv.stride, self.conv.padding)
+
+    def folded(self, norm: FrozenBatchNorm) -> tuple[Tensor, Tensor]:
+        """Weights and bias of the convolution and its norm in one."""
+        scale, shift = norm.affine()
+        return self.conv.weight * scale[:, None, None, None], shift
+
+    def packed(self) -> nn.Module:
+        """For acting; see `nn.packed`."""
+        bias: Tensor | None = None
+        weight: Tensor = self.conv.weight
+        if isinstance(self.norm, FrozenBatchNorm):
+            weight, bias = self.folded(self.norm)
+        conv = PackedConv2d(weight, bias, self.conv.stride, self.conv.padding)  # type: ignore[arg-type]
+        return conv if isinstance(self.norm, FrozenBatchNorm) else nn.Sequential(conv, self.norm)
 
 
 class BasicBlock(nn.Module):

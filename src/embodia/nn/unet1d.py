@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from embodia.core.errors import ConfigError
+from embodia.nn.conv1d import Conv1d, ConvTranspose1d
 from embodia.nn.film import FilmBank, modulate
 from embodia.nn.positional import time_positions
 
 
 def conv_block(inputs: int, outputs: int, kernel: int, groups: int) -> nn.Sequential:
     """Convolution, group norm, Mish."""
-    convolution = nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2)
+    convolution = Conv1d(inputs, outputs, kernel, padding=kernel // 2)
     return nn.Sequential(convolution, nn.GroupNorm(groups, outputs), nn.Mish())
 
 
@@ -30,7 +31,7 @@ class ResidualBlock1d(nn.Module):
         self.outputs = outputs
         self.first = conv_block(inputs, outputs, kernel, groups)
         self.second = conv_block(outputs, outputs, kernel, groups)
-        self.shortcut = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        self.shortcut = Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, film: Tensor) -> Tensor:
         """(B C T) to (B C' T); `film` (B 2C')."""
@@ -75,17 +76,17 @@ class UNet1d(nn.Module):
                 outputs,
                 kernel,
                 groups,
-                nn.Conv1d(outputs, outputs, 3, 2, 1) if index + 1 < len(widths) else None,
+                Conv1d(outputs, outputs, 3, 2, 1) if index + 1 < len(widths) else None,
             )
             for index, (inputs, outputs) in enumerate(zip((action_dim, *widths[:-1]), widths, strict=True))
         ]
         up = [
-            Level(2 * inputs, outputs, kernel, groups, nn.ConvTranspose1d(outputs, outputs, 4, 2, 1))
+            Level(2 * inputs, outputs, kernel, groups, ConvTranspose1d(outputs, outputs, 4, 2, 1))
             for inputs, outputs in zip(widths[:0:-1], widths[-2::-1], strict=True)
         ]
         self.down, self.up = nn.ModuleList(down), nn.ModuleList(up)
         self.middle = Level(widths[-1], widths[-1], kernel, groups)
-        self.last = nn.Sequential(conv_block(widths[0], widths[0], kernel, groups), nn.Conv1d(widths[0], action_dim, 1))
+        self.last = nn.Sequential(conv_block(widths[0], widths[0], kernel, groups), Conv1d(widths[0], action_dim, 1))
         levels = (*down, self.middle, *up)
         self.film = FilmBank(time_width, condition_width, [level.first.outputs for level in levels for _ in range(2)])
 

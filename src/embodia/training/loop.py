@@ -21,6 +21,7 @@ from embodia.training.checkpoint import FOLDER_NAME, Store
 from embodia.training.config import Budget, TrainConfig
 from embodia.training.factories import Factories
 from embodia.training.feed import Augment, Feed, to_torch
+from embodia.training.heap import keep_heap
 from embodia.training.meter import Meter
 from embodia.training.metrics import Metrics, Progress, silent, time_left
 from embodia.training.resume import resume
@@ -66,6 +67,7 @@ def fit(
     Raises `TrainingError` for a loss that is not finite, `StorageError` when the disk refuses (the checkpoints written
     before stay usable), `ConfigError` when `out` holds another run.
     """
+    keep_heap()
     with parallel.start(config) as place:
         learner = Learner(config, make.policy, place)
         store = Store(out / FOLDER_NAME, keep_last=config.keep_last)

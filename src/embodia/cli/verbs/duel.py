@@ -88,9 +88,11 @@ def _side(place: Path, options: Options) -> Any:
     from embodia.data.dataset import Dataset
     from embodia.evaluation.duel import Side
     from embodia.evaluation.runner import Subject
+    from embodia.nn.packed import pack
     from embodia.training.checkpoint import find, load_policy
 
     policy, _, provenance = load_policy(find(place))
+    pack(policy)
     known = [] if options.data is None else [options.data]
     subject = Subject(trained=provenance, data=tuple(Dataset.open(folder) for folder in known))
     return Side(policy=policy, subject=subject, execute=options.execute or policy.inference.execute or 0)
