@@ -27,6 +27,7 @@ from embodia.envs.versions import installed
 if TYPE_CHECKING:
     from embodia.envs.chaining import SceneState, Skill
     from embodia.envs.desk.knobs import Filter, Trial
+    from embodia.envs.desk.scenes import Scene
     from embodia.envs.desk.tasks import Memory
     from embodia.envs.desk.world import World
 
@@ -106,9 +107,9 @@ class DeskEnv:
         self._parse(task)
         if self._knob:
             return self._turned(task, seed)
-        return self.start(task, self._tasks.get(task).scene(generator(seed, "desk", task)))
+        return self.start(task, self._with_body(task, self._tasks.get(task).scene(generator(seed, "desk", task))))
 
-    def start(self, task: str, scene: Any) -> Observation:
+    def start(self, task: str, scene: Scene) -> Observation:
         """Start an episode of `task` in a given `Scene`, for knobs and tests."""
         from embodia.envs.desk.world import World
 
@@ -122,7 +123,7 @@ class DeskEnv:
 
     def play(self, task: str, trial: Trial) -> Observation:
         """Start a trial under the name `task`, whatever task the trial itself asks for."""
-        self.start(trial.task, trial.scene)
+        self.start(trial.task, self._with_body(trial.task, trial.scene))
         self._task, self._meant, self._filter = task, {task: trial.task}, trial.filter
         return replace(self._sense(), instruction=(trial.sentence,))
 
@@ -187,6 +188,12 @@ class DeskEnv:
         watched = (task, *self._tasks.get(task).partners, *self._reachable())
         self._memories = {name: self._tasks.get(name).begin(self.world) for name in watched}
 
+    def _with_body(self, task: str, scene: Scene) -> Scene:
+        """The scene with the body of this environment in it, where that one can do the task."""
+        if scene.body == self._body.name or self._body.name not in self._tasks.get(task).bodies:
+            return scene
+        return replace(scene, body=self._body.name, start_joints=())
+
     def _parse(self, task: str) -> None:
         chosen("task", (task,), self._names)
 
@@ -225,8 +232,10 @@ def _body(options: Mapping[str, str]) -> Any:
     """The body that acts: the knob of another body puts that one in its place."""
     from embodia.envs.desk.knobs.behavioural import OTHER_BODY
 
-    swapped = options.get("knob") == "VB-ROB" and _strength(options) > 0
-    return OTHER_BODY if swapped else options.get("body", "arm7")
+    own, swapped = options.get("body", "arm7"), options.get("knob") == "VB-ROB" and _strength(options) > 0
+    if swapped and own != "arm7":
+        raise ConfigError(f"the knob puts {OTHER_BODY} in the place of arm7, not of {own}", leaf="options.body")
+    return OTHER_BODY if swapped else own
 
 
 def _strength(options: Mapping[str, str]) -> float:

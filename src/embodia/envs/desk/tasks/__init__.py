@@ -39,7 +39,12 @@ class Task(Protocol):
 
     @property
     def body(self) -> BodyName:
-        """Who does it."""
+        """Who stands in its scenes."""
+        ...
+
+    @property
+    def bodies(self) -> tuple[BodyName, ...]:
+        """Who can do it when put into its scenes, `body` first."""
         ...
 
     @property
@@ -82,12 +87,12 @@ def registry() -> Mapping[str, Task]:
 def names(
     split: Literal["all", "train", "held_out"] = "all", family: str | None = None, body: str | None = "arm7"
 ) -> tuple[str, ...]:
-    """Names of tasks, by family and, within one, in the order of its file; `body` None means every body."""
+    """Names of tasks that `body` can do, by family and, within one, in the order of its file; None means any body."""
     return tuple(
         task.name
         for task in registry().values()
         if (family is None or task.family == family)
-        and (body is None or task.body == body)
+        and (body is None or body in task.bodies)
         and (split == "all" or task.held_out == (split == "held_out"))
     )
 

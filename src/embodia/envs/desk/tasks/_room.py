@@ -123,7 +123,7 @@ class Floor:
 
 def walls_between(rng: np.random.Generator, start: Spot, goals: tuple[Spot, ...]) -> tuple[Fixture, ...]:
     """A wall across the straight way to every goal, and some more."""
-    found = []
+    found: list[Fixture] = []
     for goal in goals:
         line = np.subtract(goal, start)
         middle = start + rng.uniform(0.45, 0.55) * line

@@ -42,6 +42,7 @@ class Spoken:
 
     target   the thing or fixture that is meant; empty where several are
     goal     where to, a fixture or thing; empty where none is
+    body     who stands in the scenes it makes; `also` who else can do it in the same scenes
     """
 
     name: str
@@ -54,6 +55,12 @@ class Spoken:
     target: str = ""
     goal: str = ""
     body: BodyName = "arm7"
+    also: tuple[BodyName, ...] = ()
+
+    @property
+    def bodies(self) -> tuple[BodyName, ...]:
+        """Who can do it, the one of its scenes first."""
+        return (self.body, *self.also)
 
     @property
     def held_out(self) -> bool:

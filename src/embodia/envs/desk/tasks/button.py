@@ -64,6 +64,7 @@ def _task(colour: str, manner: str) -> Spoken:
         holds=partial(pressed, f"{colour}-button", manner),
         remember=unforced,
         target=f"{colour}-button",
+        also=("arm6",),
     )
 
 

@@ -91,6 +91,7 @@ def _slide(verb: str, colour: str) -> Spoken:
         lay=partial(_lay, (min(colour, other), max(colour, other))),
         holds=partial(opened if verb == "open" else closed, f"{colour}-drawer"),
         target=f"{colour}-drawer",
+        also=("arm6",),
     )
 
 
@@ -106,6 +107,7 @@ def _stow(colour: str, drawer: str) -> Spoken:
         holds=partial(_stowed, target, goal),
         target=target,
         goal=goal,
+        also=("arm6",),
     )
 
 

@@ -65,6 +65,7 @@ def _task(colour: str, hole: str) -> Spoken:
         holds=partial(_inserted, target, goal),
         target=target,
         goal=goal,
+        also=("arm6",),
     )
 
 

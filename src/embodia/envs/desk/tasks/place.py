@@ -72,6 +72,7 @@ def _task(colour: str, shape: str, place: str) -> Spoken:
         holds=partial(_holds, target, place),
         target=target,
         goal=place,
+        also=("arm6",),
     )
 
 

@@ -99,6 +99,7 @@ def _task(colour: str, shape: str, place: str) -> Spoken:
         remember=where_things_are,
         target=target,
         goal="mark" if place == "mark" else "",
+        also=("arm6", "hand"),
     )
 
 

@@ -39,6 +39,7 @@ def _task(colour: str, shape: str) -> Spoken:
         lay=partial(_lay, ((colour, shape), other)),
         holds=partial(_holds, target),
         target=target,
+        also=("arm6", "hand"),
     )
 
 

@@ -68,6 +68,7 @@ def _task(colours: tuple[str, str], rule: str) -> Spoken:
         lay=partial(_lay, colours),
         holds=partial(_sorted, rule, colours),
         goal=rule,
+        also=("arm6",),
     )
 
 

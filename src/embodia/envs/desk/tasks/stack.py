@@ -48,6 +48,7 @@ def _task(top: Kind, below: Kind) -> Spoken:
         holds=partial(_holds, target, base),
         target=target,
         goal=base,
+        also=("arm6",),
     )
 
 

@@ -59,6 +59,7 @@ def _task(way: str, colour: str) -> Spoken:
         lay=partial(_lay, (colour, other)),
         holds=partial(turned, f"{colour}-switch", 1.0 if way == "on" else -1.0),
         target=f"{colour}-switch",
+        also=("arm6",),
     )
 
 
