@@ -143,8 +143,11 @@ def _values(path: Path, rows: Sequence[EpisodeRow], tables: FrameTables, contrac
     for row in rows:
         part = slice(start, start + row.length)
         start += row.length
-        yield from _range(path, row, tables.vectors[layout.ACTION][part], contract)
-        state, action = tables.vectors.get(layout.STATE), tables.vectors[layout.ACTION][part]
+        state = tables.vectors.get(layout.STATE)
+        if layout.ACTION not in tables.vectors:
+            continue
+        action = tables.vectors[layout.ACTION][part]
+        yield from _range(path, row, action, contract)
         if state is not None and row.length >= _STUCK_FRAMES and action.any() and not np.ptp(state[part], axis=0).any():
             message = f"episode {row.index}: the state never changes though actions do"
             yield Finding(kind="stuck", message=message, file=str(path), leaf=layout.STATE, severity="warning")

@@ -101,11 +101,11 @@ class Dataset:
 
     def actions(self, episode: int) -> NDArray[np.float32]:
         """All actions (N A) of an episode (its number in the whole set)."""
-        return self._tables.vectors[layout.ACTION][self._part(episode)]
+        return self._vectors(layout.ACTION)[self._part(episode)]
 
     def states(self, episode: int) -> NDArray[np.float32]:
         """All states (N S) of an episode."""
-        return self._states()[self._part(episode)]
+        return self._vectors(layout.STATE)[self._part(episode)]
 
     def images(self, episode: int, camera: str) -> Frames:
         """All frames (N H W 3) of an episode."""
@@ -145,7 +145,7 @@ class Dataset:
         names = self.contract.observation.camera_names if cameras is None else tuple(cameras)
         observation = Observation(
             images={name: self._store.gather(self._camera(name), episode, seen) for name in names},
-            state=self._states()[moments],
+            state=self._vectors(layout.STATE)[moments],
             instruction=self._sentences(episode, paraphrase),
             embodiment=self.contract.embodiment,
             masks={"history": past >= 0} if history > 1 else {},
@@ -157,14 +157,14 @@ class Dataset:
 
     def _ahead(self, episode: Ids, position: Ids, ahead: Sequence[int]) -> NDArray[np.float32]:
         later = np.minimum(position[:, None] + np.asarray(ahead), self._length[episode][:, None] - 1)
-        return self._states()[self._first[episode][:, None] + later]
+        return self._vectors(layout.STATE)[self._first[episode][:, None] + later]
 
     def _chunk(self, episode: Ids, position: Ids, chunk: int) -> ActionChunk:
         ahead = position[:, None] + np.arange(chunk)
         length = self._length[episode][:, None]
         index = self._first[episode][:, None] + np.minimum(ahead, length - 1)
         spec = replace(self.contract.action, chunk=chunk)
-        return ActionChunk(actions=self._tables.vectors[layout.ACTION][index], valid=ahead < length, spec=spec)
+        return ActionChunk(actions=self._vectors(layout.ACTION)[index], valid=ahead < length, spec=spec)
 
     def _sentences(self, episode: Ids, paraphrase: NDArray[np.uint64] | None) -> tuple[str, ...]:
         canonical = [self._all[number].instruction for number in episode.tolist()]
@@ -177,9 +177,9 @@ class Dataset:
             chosen.append(known[pick % len(known)])
         return tuple(chosen)
 
-    def _states(self) -> NDArray[np.float32]:
+    def _vectors(self, name: str) -> NDArray[np.float32]:
         empty = np.zeros((len(self._tables.times_s), 0), dtype=np.float32)
-        return self._tables.vectors.get(layout.STATE, empty)
+        return self._tables.vectors.get(name, empty)
 
     def _part(self, episode: int) -> slice:
         if not 0 <= episode < len(self._all):

@@ -1,9 +1,9 @@
-"""Collecting demonstrations of scripted experts: parallel, resumable, failures counted and left out.
+"""Collecting episodes, demonstrations of scripted experts above all: parallel, resumable, what is left out counted.
 
 Workers simulate and draw, this process records. Attempts of a task use the seeds first_seed, first_seed + 1, ... and
-are recorded in exactly that order until enough of them have succeeded, so the data set does not depend on timing or on
-the number of workers. What is done is read off the data set itself and off `attempts.jsonl`, which also remembers
-failures. The one thing to watch: evaluate on other seeds than these.
+are recorded in exactly that order until enough of them are kept, of demonstrations those that succeed; so the data set
+does not depend on timing or on the number of workers. What is done is read off the data set itself and off
+`attempts.jsonl`, which also remembers what was left out. The one thing to watch: evaluate on other seeds than these.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
 
 from embodia.core import config as core_config
 from embodia.core.errors import ConfigError, CorruptFileError, EnvironmentFailure
+from embodia.core.specs import Contract
 from embodia.data.episode import EpisodeData
 from embodia.data.recorder import Recorder
 from embodia.envs import make
@@ -23,21 +26,33 @@ from embodia.envs.protocol import Env, EnvConfig
 from embodia.envs.workers import Handler, Pool, processors
 from embodia.generate import experts
 from embodia.generate.demonstrate import Attempt, EpisodeConfig, demonstrate
+from embodia.generate.failures import fail
+from embodia.generate.unlabelled import PLAY, play, wander
 from embodia.io import atomic, jsonio
 
 Key: TypeAlias = tuple[str, int]
+Mode: TypeAlias = Literal["expert", "failing", "random", "play"]
+"""What is kept: successes, failures with their sentence, random motion, play; the last two without any sentence."""
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is counted, how many are done, how many there are."""
 
 ATTEMPTS = "attempts.jsonl"
 SETTINGS = "collect.json"
+_SILENT = ("random", "play")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CollectConfig:
-    """What to collect: `episodes` successes of each task in `env.tasks`, with at most `tries` attempts for each."""
+    """What to collect: `episodes` of each task in `env.tasks`, with at most `tries` attempts for each.
+
+    `mode` says of which kind; play is of no single task, there `env.tasks` are the skills that may occur. `style` is
+    one of the family's styles of experts. `actions` False leaves actions out, for learning from video.
+    """
 
     family: str = "metaworld"
+    mode: Mode = "expert"
+    style: str = ""
+    actions: bool = True
     env: EnvConfig = field(default_factory=EnvConfig)
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
     episodes: int = 40
@@ -93,15 +108,28 @@ def collect(
     """
     root = Path(out)
     env = make(config.family, replace(config.env, success_ends=False))
-    recorder: EpisodeSink = open_recorder(
-        root, contract=env.contract, provenance=env.provenance, paraphrases=paraphrases(env)
-    )
+    said = {} if config.mode in _SILENT else paraphrases(env)
+    contract = recorded_contract(config, env)
+    recorder: EpisodeSink = open_recorder(root, contract=contract, provenance=env.provenance, paraphrases=said)
     try:
         _remember(config, root)
         return _Collection(config, env, recorder, root, progress).run()
     finally:
         recorder.close()
         env.close()
+
+
+def recorded_contract(config: CollectConfig, env: Env) -> Contract:
+    """What the data set holds of what `env` offers: the sentence or not, actions or not."""
+    contract = env.contract
+    if config.mode in _SILENT:
+        contract = replace(contract, observation=replace(contract.observation, language=False))
+    return contract if _with_actions(config, env) else replace(contract, action=replace(contract.action, parts=()))
+
+
+def _with_actions(config: CollectConfig, env: Env) -> bool:
+    """Whether actions are recorded; a body that does not know its own has none, whatever is asked for."""
+    return config.actions and bool(getattr(env, "recorded", True))
 
 
 def read_settings(root: str | Path) -> CollectConfig:
@@ -138,7 +166,8 @@ class _Collection:
     def __init__(
         self, config: CollectConfig, env: Env, recorder: EpisodeSink, root: Path, progress: Progress | None
     ) -> None:
-        self._config, self._tasks, self._recorder = config, env.tasks, recorder
+        self._tasks = (PLAY,) if config.mode == "play" else env.tasks
+        self._config, self._recorder = config, recorder
         self._path = root / ATTEMPTS
         self._progress = progress or (lambda what, done, total: None)
         self._outcome: dict[Key, bool] = dict(_earlier(self._path, recorder.recorded))
@@ -176,19 +205,20 @@ class _Collection:
     def _require(self, task: str, tried: int) -> None:
         if tried >= self._config.tries * self._config.episodes:
             raise EnvironmentFailure(
-                f"the expert for {task} succeeded in {self._kept(task)} of {tried} attempts",
+                f"of {tried} attempts at {task} only {self._kept(task)} could be kept, in mode {self._config.mode}",
                 leaf=task,
                 cure="Ask for fewer episodes, allow more tries or disturb less.",
             )
 
     def _take(self, attempt: Attempt) -> None:
         number = self._recorder.record(attempt.episode) if attempt.episode is not None else None
-        self._outcome[attempt.task, attempt.seed] = attempt.success
-        self._frames += attempt.steps if attempt.success else 0
+        self._outcome[attempt.task, attempt.seed] = attempt.kept
+        self._frames += attempt.steps if attempt.kept else 0
         line = {
             "task": attempt.task,
             "seed": attempt.seed,
             "success": attempt.success,
+            "kept": attempt.kept,
             "steps": attempt.steps,
             "episode": number,
             "reason": attempt.reason,
@@ -233,12 +263,12 @@ def _hand_out(pool: Pool, waiting: list[Key], at: dict[int, Key]) -> None:
 
 
 def _earlier(path: Path, recorded: Iterable[Key]) -> Iterator[tuple[Key, bool]]:
-    """Failed attempts from the log, then successes from the data set, which alone decides what was kept."""
+    """Attempts left out from the log, then those in the data set, which alone decides what was kept."""
     if path.exists():
         for number, line in enumerate(jsonio.read_json_lines(path), start=1):
             match line:
                 case {"task": str(task), "seed": int(seed), "success": bool(success)}:
-                    if not success:
+                    if not line.get("kept", success):
                         yield (task, seed), False
                 case _:
                     raise CorruptFileError("is not an attempt", file=path, leaf=f"line {number}")
@@ -250,10 +280,32 @@ def _build(config: CollectConfig) -> Handler:
     env = make(config.family, replace(config.env, success_ends=False))
     known: dict[str, experts.Expert] = {}
 
-    def handle(key: Key) -> Attempt:
-        task, seed = key
+    def expert_for(task: str) -> experts.Expert:
         if task not in known:
-            known[task] = experts.make(config.family, task)
-        return demonstrate(env, known[task], task, seed, config.episode)
+            known[task] = experts.make(config.family, task, config.style)
+        return known[task]
+
+    def handle(key: Key) -> Attempt:
+        attempt = _attempt(config, env, expert_for, *key)
+        return attempt if _with_actions(config, env) else _without_actions(attempt)
 
     return handle
+
+
+def _attempt(
+    config: CollectConfig, env: Env, expert_for: Callable[[str], experts.Expert], task: str, seed: int
+) -> Attempt:
+    if config.mode == "play":
+        return play(env, expert_for, seed, config.episode, config.env.tasks)
+    if config.mode == "random":
+        return wander(env, task, seed, config.episode)
+    if config.mode == "failing":
+        return fail(env, expert_for, task, seed, config.episode)
+    return demonstrate(env, expert_for(task), task, seed, config.episode)
+
+
+def _without_actions(attempt: Attempt) -> Attempt:
+    if attempt.episode is None:
+        return attempt
+    none = np.zeros((attempt.steps, 0), dtype=np.float32)
+    return replace(attempt, episode=replace(attempt.episode, actions=none))

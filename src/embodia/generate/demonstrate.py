@@ -41,7 +41,10 @@ class EpisodeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """What came of one (task, seed): `episode` is None unless it succeeded."""
+    """What came of one (task, seed): `episode` is None where nothing is kept, `reason` says why, or what was done.
+
+    `success` is whether what was asked for was done; where nothing was asked for it is False.
+    """
 
     task: str
     seed: int
@@ -50,13 +53,18 @@ class Attempt:
     episode: EpisodeData | None
     reason: str = ""
 
+    @property
+    def kept(self) -> bool:
+        """Whether there is an episode to record."""
+        return self.episode is not None
+
 
 def demonstrate(env: Env, expert: Expert, task: str, seed: int, config: EpisodeConfig) -> Attempt:
     """Let `expert` do `task` from `seed`; a pure function of its arguments.
 
     `env` must let an episode go on after success (`success_ends=False`).
     """
-    log = _Log(config.images_every)
+    log = Log(config.images_every)
     noise = Disturbance(config.noise, env.contract.action, generator(seed, task, "noise"))
     sensed = env.reset(task, seed)
     expert.begin()
@@ -70,12 +78,15 @@ def demonstrate(env: Env, expert: Expert, task: str, seed: int, config: EpisodeC
         if held > config.settle or terminated or truncated:
             break
     success = bool(info["success"])
-    episode = log.episode(env.instructions(task)[0], task, seed) if success else None
+    said = env.instructions(task)[0]
+    episode = log.episode(said, task, seed, success=True, source="scripted expert") if success else None
     reason = "" if success else "the predicate does not hold at the end"
     return Attempt(task=task, seed=seed, steps=len(log.actions), success=success, episode=episode, reason=reason)
 
 
-class _Log:
+class Log:
+    """What is seen and done, step after step; pictures at every `images_every`-th step, between them the last one."""
+
     def __init__(self, images_every: int) -> None:
         self._every = images_every
         self._frames: dict[str, list[npt.NDArray[np.uint8]]] = {}
@@ -84,13 +95,15 @@ class _Log:
         self.rewards: list[float] = []
 
     def add(self, env: Env, sensed: Observation, action: npt.NDArray[np.float32]) -> None:
+        """What `env` shows and `sensed` says now, and the action that follows."""
         if len(self.actions) % self._every == 0:
             for name, image in env.observe().images.items():
                 self._frames.setdefault(name, []).append(image[0, 0])
         self._states.append(np.asarray(sensed.state, dtype=np.float32)[0, 0])
         self.actions.append(np.asarray(action, dtype=np.float32))
 
-    def episode(self, instruction: str, task: str, seed: int) -> EpisodeData:
+    def episode(self, instruction: str, task: str, seed: int, *, success: bool, source: str) -> EpisodeData:
+        """All of it as one episode."""
         shown = np.arange(len(self.actions)) // self._every
         return EpisodeData(
             frames={name: np.stack(images)[shown] for name, images in self._frames.items()},
@@ -99,7 +112,7 @@ class _Log:
             instruction=instruction,
             task=task,
             seed=seed,
-            success=True,
+            success=success,
             rewards=np.asarray(self.rewards, dtype=np.float32),
-            source="scripted expert",
+            source=source,
         )

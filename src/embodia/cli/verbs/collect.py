@@ -1,4 +1,4 @@
-"""Demonstrations by a benchmark's experts: parallel, resumable, failures counted and left out.
+"""Demonstrations by a benchmark's experts, or failures, random motion, play: parallel, resumable.
 
 The same command goes on where it was stopped. The data set opens in LeRobot's own reader too; evaluate on other seeds
 than those collected here (the evaluator checks it).
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 EXAMPLES = (
     "embodia collect --tasks door-lock door-unlock --episodes 20 --out data/doors",
     "embodia collect --tasks reach push --env-options marks=neutral --cameras right left --out data/table",
     "embodia collect --family desk --tasks reach/red-cube push/red-cube/left --size 64 --out data/desk",
     "embodia collect --family desk --env-options body=arm6 --out data/arm6",
+    "embodia collect --family desk --mode play --limit 600 --episodes 100 --out data/play",
+    "embodia collect --family desk --mode failing --tasks place/red-cube/bowl --out data/failures",
 )
 
 
@@ -27,8 +30,14 @@ class Options:
     """Tasks, or task@scene; empty collects all that have an expert."""
     family: str = "metaworld"
     """Environment family."""
+    mode: Literal["expert", "failing", "random", "play"] = "expert"
+    """Demonstrations, failures (labelled as such), random motion, or play without sentences (chainable families)."""
+    style: str = ""
+    """How experts move, where a family has styles (desk: direct, left_route, right_route, two_routes, sloppy)."""
+    actions: bool = True
+    """Record actions; without them the set is for learning from video."""
     episodes: int = 40
-    """Successful episodes of each task."""
+    """Episodes of each task, of demonstrations only successful ones; of play, episodes in all."""
     first_seed: int = 0
     """Seed of the first attempt of each task."""
     noise: float = 0.0
@@ -68,6 +77,9 @@ def run(options: Options) -> int:
     )
     config = CollectConfig(
         family=options.family,
+        mode=options.mode,
+        style=options.style,
+        actions=options.actions,
         env=env,
         episode=EpisodeConfig(
             limit=options.limit, images_every=options.pictures_every, noise=NoiseConfig(share=options.noise)
@@ -79,5 +91,5 @@ def run(options: Options) -> int:
     with ProgressBar() as progress:
         report = collect(config, options.out, progress=progress)
     failed = sum(report.failed.values())
-    print(f"{report.episodes} episodes in {options.out}, {failed} failed attempts left out, {report.frames} new frames")
+    print(f"{report.episodes} episodes in {options.out}, {failed} attempts left out, {report.frames} new frames")
     return 0

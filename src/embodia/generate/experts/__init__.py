@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from embodia.core.names import Folder
+from embodia.core.names import Folder, unknown
 from embodia.envs.protocol import Env
 
 FOLDER = Folder(kind="expert", package="embodia.generate.experts")
@@ -29,7 +29,14 @@ class Expert(Protocol):
         ...
 
 
-def make(family: str, task: str) -> Expert:
-    """The expert of that family for `task`. Raises `UnknownNameError` where there is none."""
-    expert: Expert = FOLDER.load(family).build(task)
-    return expert
+def make(family: str, task: str, style: str = "") -> Expert:
+    """The expert of that family for `task`; `style` is one of its `STYLES`. Raises `UnknownNameError` for neither."""
+    module = FOLDER.load(family)
+    if not style:
+        expert: Expert = module.build(task)
+        return expert
+    known: tuple[str, ...] = getattr(module, "STYLES", ())
+    if style not in known:
+        raise unknown(f"style of experts of {family}", style, known)
+    styled: Expert = module.build(task, style)
+    return styled
