@@ -1,7 +1,8 @@
 """Star-Gen's 22 axes (arXiv 2503.01238) played on Desk, and the five scores object, environment, task, action, body.
 
 Each axis is played on episodes to which it applies, beside the same episodes unchanged. The one thing to watch: the
-axis of another body can only be played by a policy whose contract fits that body; for all others its n stays 0.
+axis of another body is played in translation (`Retargeted`) and for as many seconds; where a policy's contract cannot
+be translated its n stays 0.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from embodia.core.protocols import Policy
+from embodia.envs.desk.bodies import body
 from embodia.envs.desk.knobs import KNOBS, SCORES, Knob, Trial, trial, turned
+from embodia.envs.desk.knobs.behavioural import OTHER_BODY
 from embodia.envs.protocol import EnvConfig
 from embodia.envs.rollout import EpisodeResult
 from embodia.evaluation.generalisation.intention import by_category, intended
-from embodia.evaluation.generalisation.playing import Key, PlayConfig, Progress, keys, plain, play
+from embodia.evaluation.generalisation.playing import Key, PlayConfig, Progress, Subject, keys, plain, play
 from embodia.evaluation.generalisation.shifts import Shift, groups, table
 
 
@@ -27,7 +29,7 @@ def changed(task: str, seed: int, *, code: str, strength: float) -> Trial:
 
 
 def play_axes(
-    policy: Policy,
+    policy: Subject,
     config: PlayConfig,
     *,
     codes: Sequence[str] = tuple(KNOBS),
@@ -59,7 +61,7 @@ def _applying(config: PlayConfig, code: str, strength: float) -> list[Key]:
 
 
 def _shift(
-    policy: Policy,
+    policy: Subject,
     config: PlayConfig,
     code: str,
     strength: float,
@@ -88,4 +90,6 @@ def _body(env: EnvConfig, knob: Knob, strength: float) -> EnvConfig | None:
     """The environment of the axis that exchanges the body; the others keep their own."""
     if knob.code != "VB-ROB":
         return None
-    return replace(env, options={**(env.options or {}), "knob": knob.code, "strength": str(strength)})
+    before, after = (body(name).rate_hz for name in ((env.options or {}).get("body", "arm7"), OTHER_BODY))
+    horizon = round(env.horizon * after / before) if env.horizon else 0
+    return replace(env, horizon=horizon, options={**(env.options or {}), "knob": knob.code, "strength": str(strength)})

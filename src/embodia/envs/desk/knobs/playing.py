@@ -8,39 +8,54 @@ carries it, because a plan's sentence goes before the scene's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from embodia.core.errors import ConfigError
 from embodia.core.types import Array, Observation
 from embodia.envs.adapters.desk import DeskEnv
 from embodia.envs.desk.knobs.trials import Trial
+from embodia.envs.desk.world import World
 from embodia.envs.protocol import Env, Split, StepResult
 
 Prepare: TypeAlias = Callable[[str, int], Trial]
 """The episode of (task, seed), as a pure function."""
 
 
-def prepared(env: Env, *, prepare: Prepare) -> Prepared:
+class Knowing(Protocol):
+    """Somebody who sees the world itself."""
+
+    def choose(self, world: World) -> Array:
+        """The next action (A,)."""
+        ...
+
+
+def prepared(env: Env, *, prepare: Prepare, experts: Callable[[str], Knowing] | None = None) -> Prepared:
     """`env` with prepared episodes. Raises `ConfigError` for anything but Desk."""
     if not isinstance(env, DeskEnv):
         raise ConfigError(f"trials are played on Desk, not on {env.provenance.environment!r}", leaf="family")
-    return Prepared(env, prepare)
+    return Prepared(env, prepare, experts)
 
 
 class Prepared:
-    """An environment whose resets play trials; everything else is Desk's."""
+    """An environment whose resets play trials; everything else is Desk's.
 
-    def __init__(self, env: DeskEnv, prepare: Prepare) -> None:
-        self._env, self._prepare = env, prepare
+    With `experts` the expert of the task that a trial asks for acts, and actions that are given count for nothing.
+    """
+
+    def __init__(self, env: DeskEnv, prepare: Prepare, experts: Callable[[str], Knowing] | None = None) -> None:
+        self._env, self._prepare, self._experts = env, prepare, experts
         self.contract, self.provenance, self.tasks = env.contract, env.provenance, env.tasks
+        self._expert: Knowing | None = None
 
     def reset(self, task: str, seed: int) -> Observation:
         """Start the trial of (task, seed)."""
-        return self._env.play(task, self._prepare(task, seed))
+        found = self._prepare(task, seed)
+        self._expert = self._experts(found.task) if self._experts else None
+        return self._env.play(task, found)
 
     def step(self, action: Array) -> StepResult:
         """One control period."""
-        return self._env.step(action)
+        return self._env.step(action if self._expert is None else self._expert.choose(self._env.world))
 
     def observe(self) -> Observation:
         """What is sensed now."""
