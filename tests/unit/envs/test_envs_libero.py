@@ -215,6 +215,16 @@ class TestSim:
         env.reset(BOWL_ON_STOVE, 0)
         assert np.random.rand() == expected
 
+    def test_what_starts_on_a_fixture_is_placed_where_the_fixture_is_now(self):
+        spatial = envs.make("libero", EnvConfig(tasks=("libero_spatial/7",)))
+        for seed in (100, 101):
+            spatial.reset("libero_spatial/7", seed)
+            sim = spatial.simulation
+            stove = sim.data.site("flat_stove_1_cook_region").xpos
+            bowl = sim.data.xpos[sim.bodies["akita_black_bowl_1"]]
+            assert np.linalg.norm(bowl[:2] - stove[:2]) < 0.05 and bowl[2] > stove[2]
+        spatial.close()
+
     def test_seeds_beyond_the_shipped_starts_are_new_starts(self, env):
         def objects(seed):
             env.reset(BOWL_ON_STOVE, seed)

@@ -1,8 +1,9 @@
 """One LIBERO scene whose reset is a pure function of its arguments, without the benchmark's own drawing.
 
 The benchmark draws every camera at every step and builds the scene anew at every reset; here it draws nothing (a
-`Painter` does, when asked) and keeps the scene. A kept scene needs one repair: the gripper's command is a running sum
-that the benchmark forgets to clear, so without it the past leaks into the next episode.
+`Painter` does, when asked) and keeps the scene. A kept scene needs two repairs, or the past leaks into the next
+episode: the gripper's command is a running sum that is never cleared, and what starts on a fixture is placed relative
+to where that fixture stood before.
 The one thing to watch: placements come from numpy's global generator, which is seeded and put back around each reset.
 """
 
@@ -35,6 +36,7 @@ HIDDEN_GEOM_GROUPS = (0,)
 _ATTEMPTS = 20
 _NO_LIMIT = 10**9
 _REST = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
+_REST_POSE = (("pos", "0 0 0"), ("quat", "1 0 0 0"))
 _UNSTABLE = ("mjWARN_BADQPOS", "mjWARN_BADQVEL", "mjWARN_BADQACC")
 
 
@@ -71,6 +73,7 @@ class Simulation:
         self.path = path
         self._env = _build(path)
         self._robot = self._env.robots[0]
+        self._unplaced = _unplaced(self._env)
 
     @property
     def model(self) -> Any:
@@ -81,6 +84,21 @@ class Simulation:
     def data(self) -> Any:
         """The MuJoCo data."""
         return self._env.sim.data._data
+
+    @property
+    def bodies(self) -> dict[str, int]:
+        """Objects and fixtures: name -> number of the body that carries all their parts."""
+        return dict(self._env.obj_body_id)
+
+    @property
+    def hand_site(self) -> int:
+        """Number of the site between the fingertips; the fingers open along its x axis, z points outwards."""
+        return int(self._robot.eef_site_id)
+
+    @property
+    def finger_joints(self) -> list[int]:
+        """Places of the two finger joints in `qpos`."""
+        return list(self._robot._ref_gripper_joint_pos_indexes)
 
     @property
     def action_scale(self) -> tuple[Floats, Floats]:
@@ -140,6 +158,8 @@ class Simulation:
             for attempt in range(_ATTEMPTS):
                 np.random.seed(derive_seed(seed, "libero", attempt) % 2**32)
                 self._robot.gripper.current_action = np.zeros(self._robot.gripper.dof)
+                for body, place, turn in self._unplaced:
+                    self.model.body_pos[body], self.model.body_quat[body] = place, turn
                 with contextlib.suppress(RandomizationError), contextlib.redirect_stdout(io.StringIO()):
                     self._env.reset()
                     return
@@ -173,6 +193,17 @@ def rotation_vector(quaternion_wxyz: Floats) -> Floats:
         return np.zeros(3)
     vector: Floats = np.asarray(quaternion_wxyz[1:], dtype=np.float64) / sine * (2.0 * np.arccos(w))
     return vector
+
+
+def _unplaced(env: Any) -> list[tuple[int, Floats, Floats]]:
+    """Body, place and turn of each fixture as its own file has them, before anything is placed."""
+    found = []
+    for name in env.fixtures_dict:
+        body = env.obj_body_id[name]
+        element = env.model.worldbody.find(f"./body[@name='{env.sim.model.body_id2name(body)}']")
+        place, turn = (np.array(element.get(key, rest).split(), float) for key, rest in _REST_POSE)
+        found.append((body, place, turn))
+    return found
 
 
 def _build(path: Path) -> Any:

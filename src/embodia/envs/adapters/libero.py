@@ -148,7 +148,7 @@ class LiberoEnv:
 
         Physics that diverges ends the episode as truncated, with `info["unstable"]`.
         """
-        simulation = self._running()
+        simulation = self.simulation
         check_actions(action, self.contract.action, where=f"libero {self._task}")
         stable = simulation.step(np.asarray(action, np.float64))
         success = stable and simulation.holds(self._goal)
@@ -159,7 +159,7 @@ class LiberoEnv:
 
     def observe(self) -> Observation:
         """State and pictures now, (1 1 ...)."""
-        simulation = self._running()
+        simulation = self.simulation
         if self._painter is None:
             self._painter = Painter(simulation.model, self._views, self._profile, hidden=HIDDEN_GEOM_GROUPS)
         images = self._painter.draw(simulation.data)
@@ -177,7 +177,7 @@ class LiberoEnv:
 
     def judge(self, task: str) -> bool:
         """Whether the goal of the scene's own task, or of a partner, holds now. Raises `UnknownNameError`."""
-        simulation = self._running()
+        simulation = self.simulation
         name = self._files.resolve(task.split("@")[0])
         return simulation.holds(self._goal_of(name, self._scene_task))
 
@@ -185,6 +185,18 @@ class LiberoEnv:
         """Other tasks that can be judged, and asked for as `partner@scene`, in the scene of `task`."""
         name, scene = self._parse(task)
         return tuple(other for other in (scene, *self._files.partners(scene)) if other != name)
+
+    @property
+    def simulation(self) -> Simulation:
+        """The scene that is played, for scripted experts only. Raises `EnvironmentFailure` before the first reset."""
+        if self._simulation is None or not self._task:
+            raise EnvironmentFailure("reset comes before step, observe and judge")
+        return self._simulation
+
+    @property
+    def goal(self) -> tuple[Atom, ...]:
+        """What must hold at the end of the present episode; empty before the first reset."""
+        return self._goal
 
     @property
     def horizon(self) -> int:
@@ -220,14 +232,9 @@ class LiberoEnv:
             self._simulation, self._scene = Simulation(self._files.path(scene)), wanted
         return self._simulation
 
-    def _running(self) -> Simulation:
-        if self._simulation is None or not self._task:
-            raise EnvironmentFailure("reset comes before step, observe and judge")
-        return self._simulation
-
     def _sense(self) -> Observation:
         return Observation(
-            state=self._running().proprioception()[None, None],
+            state=self.simulation.proprioception()[None, None],
             instruction=self.instructions(self._task),
             embodiment=EMBODIMENT,
             time_s=np.array([[self._steps / RATE_HZ]]),
