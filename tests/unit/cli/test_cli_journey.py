@@ -56,6 +56,16 @@ def test_collecting_again_adds_only_what_is_missing(place, capsys):
     assert len(Dataset.open(place / "data").episodes) == before
 
 
+def test_a_suite_is_seen_through_the_cameras_of_the_data(place, tmp_path):
+    words = ("--checkpoint", place / "run", "--data", place / "data", "--tasks", *TASKS, *JUDGE, "--controls")
+    out = tmp_path / "o"
+    assert call("evaluate", "--suite", "desk/language", *words, "--result", out / "r.json", "--out", out) == 0
+    result = read_result(out / "r.json")
+    assert result["n"] == 4 and result["suite"]["name"] == "desk/language"
+    report = json.loads((out / "report.json").read_text())
+    assert report["config"]["sentences"] == "held_out" and report["config"]["horizon"] == 12
+
+
 def test_a_data_set_of_another_size_is_refused(place, capsys):
     status = call(
         "collect", "--family", "desk", "--tasks", *TASKS, "--episodes", 3, "--size", 64, "--out", place / "data"

@@ -98,3 +98,38 @@ def test_words_of_the_command_line(tmp_path, capsys):
     (tmp_path / "c.json").write_text("[]")
     with pytest.raises(CorruptFileError):
         levels.read_measured([str(tmp_path / "c.json")])
+
+
+def battery(successes):
+    rows = [{"name": code, "shifted": rate_entry(rate(successes, 20))} for code in sum(levels.AXES.values(), ())]
+    unseen = {level: rate_entry(rate(4, 10)) for level in ("seen", "level 1", "level 2")}
+    return {"axes": [*rows, {"name": "VB-SYM", "shifted": rate_entry(rate(0, 20))}], "levels": unseen}
+
+
+def test_a_battery_of_generalisation_fills_its_cells():
+    found = levels.rates_of_battery(battery(15))
+    assert found["wording"] == rate(75, 100) and found["disturbed_senses"] == rate(15, 20)
+    assert found["unseen_tasks"] == rate(8, 20)
+    assert set(levels.CONDITIONS) - set(found) == {"memory", "chains", "new_skill"}
+
+
+def test_the_axes_of_the_card_are_axes():
+    from embodia.envs.desk.knobs import KNOBS
+
+    codes = sum(levels.AXES.values(), ())
+    assert set(codes) <= set(KNOBS) and len(codes) == len(set(codes)) and set(levels.AXES) <= set(levels.CONDITIONS)
+
+
+def test_axes_that_were_not_played_leave_their_cell_empty():
+    found = battery(15)
+    found["axes"] = [row for row in found["axes"] if row["name"] != "V-AUG"]
+    next(row for row in found["axes"] if row["name"] == "VB-ROB")["shifted"] = rate_entry(rate(0, 0))
+    measured = levels.rates_of_battery({"axes": found["axes"]})
+    assert not {"disturbed_senses", "other_body", "unseen_tasks"} & set(measured)
+
+
+def test_a_battery_is_read_from_its_result_file(tmp_path):
+    (tmp_path / "g.json").write_text(json.dumps({**rate_entry(rate(1, 2)), "policy": battery(10)}))
+    (tmp_path / "m.json").write_text(json.dumps(report(10)))
+    found = levels.read_measured([str(tmp_path / "g.json"), f"memory={tmp_path / 'm.json'}"])
+    assert found["dynamics"] == rate(20, 40) and found["memory"] == rate(10, 40)

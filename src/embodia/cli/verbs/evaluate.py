@@ -1,9 +1,9 @@
 """Success with n and interval, beside the controls, on unseen seeds and sentences; writes report.html and report.json.
 
-The environment is set up as the data set was collected (tasks, cameras, profile), or as a published suite prescribes
-(`--suite`; `--suite list` names them); the policy's contract, its pictures and the seeds are checked before the first
-episode. `--policy expert random` judges a suite's scripted expert beside random actions; `--remote` judges a policy
-that lives behind openpi's websocket protocol.
+The environment is set up as the data set was collected (tasks, cameras, profile). With `--suite` a published suite
+prescribes tasks and protocol, and the cameras stay those of the data (`--suite list` names them all). The policy's
+contract, its pictures and the seeds are checked before the first episode. `--policy expert random` judges a suite's
+scripted expert beside random actions; `--remote` judges a policy that lives behind openpi's websocket protocol.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from embodia.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from embodia.envs.protocol import EnvConfig
     from embodia.evaluation.plans import EvalConfig
     from embodia.evaluation.suites import Suite
 
@@ -177,12 +178,13 @@ def _config(options: Options) -> EvalConfig:
     from embodia.evaluation.suites import load
 
     config = load(options.suite).config() if options.suite else _as_collected(options)
+    seen = _seen_as_collected(options, config) if options.suite else config.env
     env = replace(
-        config.env,
-        profile=options.profile or config.env.profile,
-        horizon=options.horizon or config.env.horizon,
-        tasks=options.tasks or config.env.tasks,
-        options=named_values(options.env_options) or config.env.options,
+        seen,
+        profile=options.profile or seen.profile,
+        horizon=options.horizon or seen.horizon,
+        tasks=options.tasks or seen.tasks,
+        options=named_values(options.env_options) or seen.options,
     )
     episodes = options.episodes or config.episodes
     controls = tuple(name for name in options.controls if options.data is not None or name != "blind_replay")
@@ -201,6 +203,19 @@ def _config(options: Options) -> EvalConfig:
         allow_other_profile=options.allow_other_profile,
         seed=options.seed,
     )
+
+
+def _seen_as_collected(options: Options, config: EvalConfig) -> EnvConfig:
+    """The suite's environment, drawn as the data set was, where that is of the same family: a policy knows no other."""
+    from embodia.generate.collect import SETTINGS, read_settings
+
+    if options.data is None or not (options.data / SETTINGS).is_file():
+        return config.env
+    collected = read_settings(options.data)
+    if collected.family != config.family:
+        return config.env
+    drawn = collected.env
+    return replace(config.env, cameras=drawn.cameras, height=drawn.height, width=drawn.width, profile=drawn.profile)
 
 
 def _as_collected(options: Options) -> EvalConfig:

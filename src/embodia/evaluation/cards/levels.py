@@ -68,6 +68,19 @@ CONDITIONS: Mapping[str, Condition] = {
 """Name of what is played -> the cell that it fills; one for each of the twelve."""
 
 
+AXES: Mapping[str, tuple[str, ...]] = {
+    "look": ("V-SC", "V-OBJ", "V-VIEW", "VS-PROP", "VSB-NOBJ"),
+    "disturbed_senses": ("V-AUG",),
+    "wording": ("S-LANG", "S-PROP", "S-MO", "S-AFF", "S-INT"),
+    "other_sentence": ("SB-NOUN", "SB-SMO"),
+    "unseen_places": ("VB-POSE",),
+    "dynamics": ("B-HOBJ", "B-HSC"),
+    "manner": ("SB-ADV",),
+    "other_body": ("VB-ROB",),
+}
+"""Condition -> the axes of generalisation that play it; unseen tasks are the two levels of them."""
+
+
 def level_card(measured: Mapping[str, Rate], scene: Scene = "manipulation") -> dict[str, Any]:
     """The card of one scene as JSON: `cells`, `abilities`, `level`, `at_most`, `missing`, `bars`.
 
@@ -103,6 +116,8 @@ def rates_of_report(report: Mapping[str, Any]) -> dict[str, Rate]:
     to master both at once.
     """
     overall = _rate(report)
+    if "axes" in report.get("policy", {}):
+        return rates_of_battery(report["policy"])
     found = {"unseen_places": overall}
     if report.get("config", {}).get("sentences") == "held_out":
         found["wording"] = overall
@@ -112,11 +127,24 @@ def rates_of_report(report: Mapping[str, Any]) -> dict[str, Rate]:
     return found
 
 
+def rates_of_battery(found: Mapping[str, Any]) -> dict[str, Rate]:
+    """What a battery of generalisation says (`generalisation.battery`): the conditions of `AXES`, and unseen tasks."""
+    rows = {row["name"]: _rate(row["shifted"]) for row in found["axes"]}
+    measured = {name: _pooled([rows[code] for code in codes if code in rows]) for name, codes in AXES.items()}
+    unseen = [_rate(found["levels"][level]) for level in ("level 1", "level 2") if level in found.get("levels", {})]
+    return {name: rate for name, rate in {**measured, "unseen_tasks": _pooled(unseen)}.items() if rate.n}
+
+
+def _pooled(rates: Sequence[Rate]) -> Rate:
+    return Rate(successes=sum(rate.successes for rate in rates), n=sum(rate.n for rate in rates))
+
+
 def read_measured(given: Sequence[str]) -> dict[str, Rate]:
     """Rates from words such as "runs/a" (an ordinary evaluation) and "look=runs/b" (an evaluation of that condition).
 
-    A path is an evaluation's folder or a result file. Named conditions win over what an ordinary evaluation says.
-    Raises `ConfigError` for a word that is neither, `MissingFileError`, `CorruptFileError`, `UnknownNameError`.
+    A path is an evaluation's folder or a result file, of `benchmarks/generalisation_desk.py` too. Later files win over
+    earlier ones, named conditions over all. Raises `ConfigError` for a word that is neither, `MissingFileError`,
+    `CorruptFileError`, `UnknownNameError`.
     """
     plain: dict[str, Rate] = {}
     named: dict[str, Rate] = {}
