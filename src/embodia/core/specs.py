@@ -62,13 +62,15 @@ class ActionSpec:
     """What an action vector means: parts in order, control rate, chunk length, statistics key.
 
     `chunk` is the number of consecutive actions a policy emits (0 = not chunked, as in an environment); where a chunk
-    runs past the end of an episode its tail repeats the last action and `ActionChunk.valid` is False there.
+    runs past the end of an episode its tail repeats the last action and `ActionChunk.valid` is False there. `recorded`
+    False: who acts can be moved, but nobody writes its actions down, as with a person in a video.
     """
 
     parts: tuple[ActionPart, ...]
     rate_hz: float
     chunk: int = 0
     statistics_key: str = "action"
+    recorded: bool = True
 
     @property
     def dim(self) -> int:
@@ -128,6 +130,11 @@ class Contract:
     observation: ObservationSpec
     action: ActionSpec
     embodiment: str
+
+    @property
+    def of_data(self) -> Contract:
+        """The contract of recorded data: the same, but without parts of an action where actions are not recorded."""
+        return self if self.action.recorded else replace(self, action=replace(self.action, parts=()))
 
 
 def require_match(

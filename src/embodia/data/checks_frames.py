@@ -72,13 +72,15 @@ def check_statistics(root: Path, tables: FrameTables, *, quantiles: bool) -> Ite
 
 
 def check_duplicates(root: Path, rows: Sequence[EpisodeRow], tables: FrameTables) -> Iterator[Finding]:
-    """Episodes whose states and actions equal an earlier episode's."""
+    """Episodes whose states and actions, or where there are none whose videos, equal an earlier episode's."""
     seen: dict[bytes, int] = {}
     for row in rows:
         part = slice(row.first, row.first + row.length)
         digest = hashlib.blake2b(digest_size=16)
         for values in tables.vectors.values():
             digest.update(np.ascontiguousarray(values[part]).tobytes())
+        if not tables.vectors:
+            digest.update(repr([row.videos[key].sha256 or row.videos[key] for key in sorted(row.videos)]).encode())
         earlier = seen.setdefault(digest.digest(), row.index)
         if earlier != row.index:
             message = f"episode {row.index} has the same frames as episode {earlier}"
@@ -143,10 +145,9 @@ def _values(path: Path, rows: Sequence[EpisodeRow], tables: FrameTables, contrac
     for row in rows:
         part = slice(start, start + row.length)
         start += row.length
-        state = tables.vectors.get(layout.STATE)
         if layout.ACTION not in tables.vectors:
             continue
-        action = tables.vectors[layout.ACTION][part]
+        state, action = tables.vectors.get(layout.STATE), tables.vectors[layout.ACTION][part]
         yield from _range(path, row, action, contract)
         if state is not None and row.length >= _STUCK_FRAMES and action.any() and not np.ptp(state[part], axis=0).any():
             message = f"episode {row.index}: the state never changes though actions do"

@@ -100,7 +100,7 @@ class Dataset:
         return thinned.select([row.index for row in self.episodes])
 
     def actions(self, episode: int) -> NDArray[np.float32]:
-        """All actions (N A) of an episode (its number in the whole set)."""
+        """All actions (N A) of an episode (its number in the whole set); A is 0 where none were recorded."""
         return self._vectors(layout.ACTION)[self._part(episode)]
 
     def states(self, episode: int) -> NDArray[np.float32]:

@@ -68,7 +68,8 @@ def dimension_names(parts: Iterable[StatePart | ActionPart]) -> tuple[str, ...]:
 
 
 def vector_features(contract: Contract) -> dict[str, tuple[str, ...]]:
-    """Features of float32 vectors: name -> one name a dimension. A body without proprioception has no state."""
+    """Features of float32 vectors: name -> one name a dimension. A body without proprioception has no
+    state, one whose actions are not recorded has no action."""
     found = {STATE: dimension_names(contract.observation.state), ACTION: dimension_names(contract.action.parts)}
     return {name: names for name, names in found.items() if names}
 

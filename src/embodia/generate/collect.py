@@ -124,12 +124,12 @@ def recorded_contract(config: CollectConfig, env: Env) -> Contract:
     contract = env.contract
     if config.mode in _SILENT:
         contract = replace(contract, observation=replace(contract.observation, language=False))
-    return contract if _with_actions(config, env) else replace(contract, action=replace(contract.action, parts=()))
+    return replace(contract, action=replace(contract.action, recorded=_with_actions(config, env))).of_data
 
 
 def _with_actions(config: CollectConfig, env: Env) -> bool:
     """Whether actions are recorded; a body that does not know its own has none, whatever is asked for."""
-    return config.actions and bool(getattr(env, "recorded", True))
+    return config.actions and env.contract.action.recorded
 
 
 def read_settings(root: str | Path) -> CollectConfig:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from embodia.core.errors import ContractError
 from embodia.core.provenance import require_same_profile
 from embodia.core.specs import require_match
 from embodia.core.types import Batch
@@ -30,8 +31,11 @@ from embodia.training.feed import Augment
 def from_mixture(config: TrainConfig, spec: PolicySpec, mixture: Mixture, augment: Augment | None = None) -> Factories:
     """Factories for training `spec` on `mixture`; `augment` takes the place of the usual changes to pictures.
 
-    Raises `ContractError` when policy and data disagree, `ProfileError` when the sets were drawn differently.
+    Raises `ContractError` when policy and data disagree or the data carry no actions, `ProfileError` when the sets were
+    drawn differently.
     """
+    if not mixture.contract.action.parts:
+        raise ContractError("the data carry no actions to imitate", file=mixture.datasets[0].root, leaf="action")
     spec = complete(spec)
     require_match(spec.contract, mixture.contract, left_name=f"policy {spec.name}", right_name="the data")
     provenance = mixture.datasets[0].provenance

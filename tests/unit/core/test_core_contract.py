@@ -33,6 +33,15 @@ def test_equal_contracts_and_other_chunks_pass():
     require_match(with_action(chunk=16), CONTRACT, left_name="policy", right_name="environment")
 
 
+def test_data_of_somebody_whose_actions_nobody_writes_down_have_no_action():
+    watched = with_action(recorded=False)
+    assert CONTRACT.of_data is CONTRACT
+    assert watched.of_data.action.dim == 0 and watched.of_data.action.dimension_names == ()
+    assert watched.of_data.observation == CONTRACT.observation and watched.of_data.of_data == watched.of_data
+    with pytest.raises(ContractError, match="2 parts against 0"):
+        require_match(CONTRACT, watched.of_data, left_name="policy", right_name="the data")
+
+
 def test_a_policy_may_use_fewer_cameras():
     require_match(with_observation(cameras=CAMERAS[:1]), CONTRACT, left_name="policy", right_name="environment")
 

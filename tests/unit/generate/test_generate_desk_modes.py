@@ -172,14 +172,10 @@ def test_play_needs_tasks_that_follow_one_another():
 
 
 def test_a_body_that_does_not_know_its_own_actions_records_none():
-    class Hand:
-        contract = envs.make("desk", EnvConfig()).contract
-        recorded = False
-
-    assert recorded_contract(settings(REACH), Hand()).action.parts == ()
-    Hand.recorded = True
-    assert recorded_contract(settings(REACH), Hand()) == Hand.contract
-    assert recorded_contract(settings(REACH, actions=False), Hand()).action.parts == ()
+    hand, arm = (envs.make("desk", EnvConfig(options={"body": body})) for body in ("hand", "arm7"))
+    assert recorded_contract(settings(REACH), hand).action.parts == ()
+    assert recorded_contract(settings(REACH), arm) == arm.contract
+    assert recorded_contract(settings(REACH, actions=False), arm).action.parts == ()
 
 
 def test_styles_reach_the_experts_and_unknown_ones_are_named():

@@ -98,11 +98,6 @@ class DeskEnv:
         return self._world
 
     @property
-    def recorded(self) -> bool:
-        """Whether data of this body carry actions."""
-        return self._body.recorded
-
-    @property
     def task(self) -> str:
         """The task of this episode."""
         return self._task

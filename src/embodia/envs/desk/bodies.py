@@ -81,7 +81,8 @@ class Body:
     """One or two arms, perhaps on wheels, with a control rate and a gripper polarity.
 
     Scales say what a normalised action of 1 is in one control step: `step_m`, `turn_rad` about the vertical,
-    `joint_rad`; `tilt_rad` is the absolute tilt of 1. `recorded` False: data of this body carry no actions.
+    `joint_rad`; `tilt_rad` is the absolute tilt of 1. `recorded` False: there are only videos of this body, without
+    proprioception and actions.
     """
 
     name: str

@@ -41,7 +41,7 @@ def action_spec(body: Body, control: Control) -> ActionSpec:
         parts.append(
             ActionPart(name="spin", dim=1, representation="base_velocity", frame="base", scale=body.spin_rad_s)
         )
-    return ActionSpec(parts=tuple(parts), rate_hz=body.rate_hz)
+    return ActionSpec(parts=tuple(parts), rate_hz=body.rate_hz, recorded=body.recorded)
 
 
 def _ee_parts(body: Body, suffix: str) -> list[ActionPart]:

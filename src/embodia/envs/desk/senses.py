@@ -39,8 +39,10 @@ def views(body: Body) -> Mapping[str, CameraView]:
 
 
 def state_parts(body: Body) -> tuple[StatePart, ...]:
-    """The layout of `Senses.state`."""
+    """The layout of `Senses.state`; a body of which there are only videos has none."""
     parts: list[StatePart] = []
+    if not body.recorded:
+        return ()
     for index, arm in enumerate(body.arms):
         suffix = "" if index == 0 else f"_{index}"
         parts += [
@@ -77,6 +79,8 @@ class Senses:
         """Joints, tool point in the frame of the mount, its forward axis, opening; for wheels x, y, cos, sin."""
         world.refresh()
         data, found, start = world.data, np.empty(self._size, dtype=np.float32), 0
+        if not self._size:
+            return found
         for arm in world.arms:
             count = len(arm.target)
             found[start : start + count] = data.qpos[arm.joints]
