@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import CAMERAS
 
 from embodia.evaluation.facts import run_facts
 from embodia.io.atomic import write_json
@@ -38,6 +39,8 @@ class Case:
     clock: str = "cpu_s"
     gate: str = "none"
     repeats: int = 5
+    here: bool = False
+    """Whether the peer runs in our interpreter: it is Gymnasium, and both sides then have one MuJoCo."""
 
 
 CASES = {
@@ -81,6 +84,33 @@ CASES = {
         repeats=3,
     ),
     "queued": Case(number=9, what="queued action", peers=("queued",), target=20.0),
+    "vector_state": Case(
+        number=10,
+        what="8 cheetahs, a new action at every step",
+        peers=("vector_state",),
+        target=3.0,
+        clock="wall_s",
+        gate="states",
+        here=True,
+    ),
+    "vector_state_chunk": Case(
+        number=10,
+        what="8 cheetahs, chunks of 8 actions",
+        peers=("vector_state",),
+        target=3.0,
+        clock="wall_s",
+        gate="states",
+        here=True,
+    ),
+    "vector_pixels": Case(
+        number=10,
+        what="8 environments of two pictures",
+        peers=("vector_pixels",),
+        target=5.0,
+        clock="wall_s",
+        gate="pictures",
+        here=True,
+    ),
 }
 
 
@@ -89,7 +119,7 @@ class Side:
 
     def __init__(self, python: str, script: str, case: str, folder: Path) -> None:
         settings = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HF_HOME": str(folder / "hub")}
-        if script == "peer.py":
+        if python != sys.executable:
             settings.pop("PYTHONPATH", None)
         command = [python, str(HERE / script), case, str(folder)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
@@ -119,7 +149,8 @@ class Side:
 def measured(case: str, peer_python: str, folder: Path) -> dict[str, Any]:
     """One row of the table."""
     facts = CASES[case]
-    peers = {name: Side(peer_python, "peer.py", name, folder) for name in facts.peers}
+    python = sys.executable if facts.here else peer_python
+    peers = {name: Side(python, "peer.py", name, folder) for name in facts.peers}
     sides = {"ours": Side(sys.executable, "ours.py", case, folder)} | peers
     spent: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(facts.repeats):
@@ -163,6 +194,12 @@ def gate(kind: str, case: str, peer: str, folder: Path) -> tuple[bool, str]:
             quality = {name: float(side["psnr_db"]) for name, side in (("ours", ours), ("peer", theirs))}
             text = ", ".join(f"{name} {sizes[name]:.2f} MB at {quality[name]:.1f} dB" for name in sizes)
             return sizes["ours"] <= sizes["peer"] and quality["ours"] >= quality["peer"] - 0.1, text
+        if kind == "states":
+            apart = float(np.abs(ours["state"] - theirs["state"]).max())
+            return apart < 1e-5, f"states after the last step differ by at most {apart:.1e}"
+        if kind == "pictures":
+            same = all(np.array_equal(ours[name], theirs[name]) for name in CAMERAS)
+            return same, "pictures after the last step equal"
         pixels = max(int(np.abs(ours[name].astype(int) - theirs[name]).max()) for name in ("front", "wrist"))
         numbers = all(np.array_equal(ours[name], theirs[name]) for name in ("actions", "padded"))
         return pixels <= 2 and numbers, f"actions and padding equal, pictures within {pixels} of 255 levels"

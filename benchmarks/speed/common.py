@@ -17,6 +17,7 @@ import numpy as np
 
 CAMERAS = ("front", "wrist")
 EPISODES, FRAMES, FPS, SIZE, JOINTS, CHUNK, BATCH = 20, 200, 30, 128, 7, 16, 8
+SLOTS, ROUNDS, CHEETAH = 8, 480, "HalfCheetah-v5"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,16 @@ def inputs(history: int, chunk: int) -> dict[str, np.ndarray]:
     found["state"] = rng.uniform(-1, 1, (BATCH, history, JOINTS)).astype(np.float32)
     found["actions"] = rng.uniform(-1, 1, (BATCH, chunk, JOINTS)).astype(np.float32)
     return found
+
+
+def frame(count: int, camera: int) -> np.ndarray:
+    """The picture (H W 3) of an environment that only counts."""
+    return np.full((SIZE, SIZE, 3), (count + 100 * camera) % 256, np.uint8)
+
+
+def controls() -> np.ndarray:
+    """Actions (rounds, slots, 6) for eight cheetahs."""
+    return np.random.default_rng(0).uniform(-1, 1, (ROUNDS, SLOTS, 6)).astype(np.float32)
 
 
 def psnr(shown: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> float:

@@ -11,7 +11,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import CAMERAS, CHUNK, FPS, FRAMES, JOINTS, SIZE, Work, episode, inputs, psnr, serve
+from common import (
+    CAMERAS,
+    CHEETAH,
+    CHUNK,
+    FPS,
+    FRAMES,
+    JOINTS,
+    ROUNDS,
+    SIZE,
+    SLOTS,
+    Work,
+    controls,
+    episode,
+    inputs,
+    psnr,
+    serve,
+)
+from pictures import TASK, pictures
 
 from embodia.core.provenance import Provenance
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
@@ -22,6 +39,9 @@ from embodia.data.loader import Loader
 from embodia.data.mixture import Mixture
 from embodia.data.readers.lerobot import contract_of
 from embodia.data.recorder import Recorder
+from embodia.envs import EnvConfig
+from embodia.envs.slot import Start
+from embodia.envs.vector import VectorEnv
 from embodia.io.tensors import load_tensors
 from embodia.nn.packed import pack
 from embodia.parts.compose import Composition, Inference
@@ -253,7 +273,50 @@ def queued(folder: Path) -> Work:
     return Work(run=run, before=before)
 
 
+def vector_state(folder: Path, chunk: int = 1) -> Work:
+    """Eight cheetahs in one process a core, asked for a new action after every `chunk` steps."""
+    env = VectorEnv("gymnasium", EnvConfig(tasks=(CHEETAH,)), slots=SLOTS)
+    rounds = controls().reshape(-1, chunk, SLOTS, 6).swapaxes(1, 2)
+
+    def before() -> None:
+        env.begin({slot: Start(task=CHEETAH, seed=slot, stop=False) for slot in range(SLOTS)})
+
+    def run() -> float:
+        for actions in rounds:
+            took = env.run_chunks(dict(enumerate(actions)))
+        found["state"] = np.stack([took[slot].state[-1] for slot in range(SLOTS)])
+        return float(ROUNDS * SLOTS)
+
+    found: dict[str, Any] = {}
+    before()
+    run()
+    return Work(run=run, gate=found, before=before)
+
+
+def vector_pixels(folder: Path) -> Work:
+    """Eight environments that do nothing but show two pictures, in one process a core; every step is looked at."""
+    env = VectorEnv("dots", EnvConfig(), slots=SLOTS, wrap=pictures)
+    actions, found = dict.fromkeys(range(SLOTS), np.zeros((1, 2), np.float32)), {}
+
+    def before() -> None:
+        env.begin({slot: Start(task=TASK, seed=slot, stop=False) for slot in range(SLOTS)})
+
+    def run() -> float:
+        for _ in range(ROUNDS):
+            env.run_chunks(actions)
+            seen = [env.observation(slot) for slot in range(SLOTS)]
+        found.update({name: np.stack([one.images[name][0, 0] for one in seen]) for name in CAMERAS})
+        return float(ROUNDS * SLOTS)
+
+    before()
+    run()
+    return Work(run=run, gate=found, before=before)
+
+
 CASES = {
+    "vector_state": vector_state,
+    "vector_state_chunk": partial(vector_state, chunk=8),
+    "vector_pixels": vector_pixels,
     "sample": sample,
     "batch": batch,
     "loader": loader,

@@ -10,7 +10,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import BATCH, CAMERAS, CHUNK, EPISODES, FPS, FRAMES, JOINTS, SIZE, Work, episode, inputs, psnr, serve
+from common import (
+    BATCH,
+    CAMERAS,
+    CHEETAH,
+    CHUNK,
+    EPISODES,
+    FPS,
+    FRAMES,
+    JOINTS,
+    ROUNDS,
+    SIZE,
+    SLOTS,
+    Work,
+    controls,
+    episode,
+    frame,
+    inputs,
+    psnr,
+    serve,
+)
 
 KEYS = {name: f"observation.images.{name}" for name in CAMERAS}
 WINDOW = {"action": [i / FPS for i in range(CHUNK)]}
@@ -281,6 +300,66 @@ def queued(folder: Path) -> Work:
         policy.select_action(dict(one))
 
     return Work(run=run, before=before)
+
+
+def _cheetah() -> Any:
+    import gymnasium
+
+    return gymnasium.make(CHEETAH)
+
+
+def _counting() -> Any:
+    import gymnasium
+
+    picture = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
+
+    class Counting(gymnasium.Env):  # type: ignore[type-arg]
+        """State counts the steps, pictures are `common.frame` of that count."""
+
+        observation_space = gymnasium.spaces.Dict(dict.fromkeys(CAMERAS, picture))
+        action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+
+        def reset(self, **_: Any) -> Any:
+            self.count = 0
+            return self._seen(), {}
+
+        def step(self, action: Any) -> Any:
+            self.count += 1
+            return self._seen(), 0.0, False, False, {}
+
+        def _seen(self) -> Any:
+            return {name: frame(self.count, number) for number, name in enumerate(CAMERAS)}
+
+    return Counting()
+
+
+def _vector(make: Any, actions: np.ndarray) -> Work:
+    import gymnasium
+
+    env, found = gymnasium.vector.AsyncVectorEnv([make] * SLOTS), {}
+
+    def before() -> None:
+        env.reset(seed=list(range(SLOTS)))
+
+    def run() -> float:
+        for action in actions:
+            seen, *_ = env.step(action)
+        found.update(seen if isinstance(seen, dict) else {"state": seen.astype(np.float32)})
+        return float(len(actions) * SLOTS)
+
+    before()
+    run()
+    return Work(run=run, gate=found, before=before)
+
+
+def vector_state(folder: Path) -> Work:
+    """Eight cheetahs in eight processes."""
+    return _vector(_cheetah, controls())
+
+
+def vector_pixels(folder: Path) -> Work:
+    """Eight environments that show two pictures, in eight processes, pictures in shared memory."""
+    return _vector(_counting, np.zeros((ROUNDS, SLOTS, 2), np.float32))
 
 
 if __name__ == "__main__":

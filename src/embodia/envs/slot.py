@@ -126,6 +126,8 @@ class Slot:
         episode.done = truncated or (start.stop and now[start.until or start.task])
 
     def _draw(self, fill: bool = False) -> None:
+        if not self._images:
+            return
         seen = self._env.observe().images
         for name, array in self._images.items():
             if fill:
