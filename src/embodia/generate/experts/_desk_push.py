@@ -11,6 +11,7 @@ from collections.abc import Generator
 import numpy as np
 import numpy.typing as npt
 
+from embodia.envs.desk.tasks.button import HELD_STEPS
 from embodia.envs.desk.tasks.push import SIDES
 from embodia.envs.desk.world import World
 from embodia.generate.experts._desk_hand import CLOSED, Floats, Hand, fixed, move, rise, squeeze, travel, wait
@@ -35,7 +36,7 @@ def press(hand: Hand, button: str, manner: str = "") -> Actions:
         yield hand.toward(down(), speed={"gently": 0.12, "hard": 1.0}.get(manner, 0.5))
         if world.joint(button) > 0.85 and manner != "hard":
             break
-    yield from wait(hand, 2)
+    yield from wait(hand, HELD_STEPS + 1 if manner == "gently" else 2)
     yield from rise(hand, 0.12)
 
 

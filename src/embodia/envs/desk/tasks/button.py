@@ -1,7 +1,8 @@
 """Press the button of the named colour, one of three; with "gently" or "hard" the force of the press decides too.
 
 The force is the largest normal force on the button at the end of any control step so far, so one rough touch spoils a
-gentle press for good. The one thing to watch: a button counts as pressed while it is down, it springs back.
+gentle press for good; and a gentle press has to last, because a fast one is soft until it meets the bottom. The one
+thing to watch: a button counts as pressed while it is down, it springs back.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from embodia.envs.desk.world import World
 SIZE_M = (0.025, 0.015)
 PRESSED, GENTLE_N, HARD_N = 0.7, 10.0, 100.0
 MANNERS = ("", "gently", "hard")
+HELD_STEPS = 3
+"""For so many control steps a gentle press is down."""
 _RADIUS_M = 0.07
 
 
@@ -37,7 +40,7 @@ def _lay(colours: tuple[str, str], rng: np.random.Generator) -> Scene:
 
 def unforced(world: World) -> Memory:
     """No force was felt so far."""
-    return {"peak_n": 0.0}
+    return {"peak_n": 0.0, "down_steps": 0}
 
 
 def pressed(target: str, manner: str, world: World, memory: Memory) -> bool:
@@ -46,8 +49,9 @@ def pressed(target: str, manner: str, world: World, memory: Memory) -> bool:
     if not manner:
         return down
     memory["peak_n"] = max(float(memory["peak_n"]), world.contact_force(target))
+    memory["down_steps"] = memory["down_steps"] + 1 if down else 0
     if manner == "gently":
-        return bool(down and memory["peak_n"] < GENTLE_N)
+        return bool(memory["down_steps"] >= HELD_STEPS and memory["peak_n"] < GENTLE_N)
     return bool(down and memory["peak_n"] > HARD_N)
 
 
