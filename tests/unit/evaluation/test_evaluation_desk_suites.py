@@ -3,13 +3,13 @@
 import pytest
 
 from embodia.envs.chaining import draw_chain
-from embodia.envs.desk import tasks
+from embodia.envs.desk import bodies, tasks
 from embodia.envs.desk.tasks import chain
 from embodia.evaluation.subjects import sanity
 from embodia.evaluation.suites import load
-from embodia.evaluation.suites.desk import HELD_OUT, LANGUAGE, MEMORY
+from embodia.evaluation.suites.desk import HELD_OUT, LANGUAGE, MEMORY, MOBILE, RATES_HZ, TWO_ARMS
 
-SINGLE = ("desk/language", "desk/held_out", "desk/memory")
+SINGLE = tuple(f"desk/{name}" for name in ("language", "held_out", "memory", "arm6", "mobile", "two_arms"))
 
 
 def test_each_family_of_the_arm_is_asked_for():
@@ -24,9 +24,9 @@ def test_trained_and_held_out_combinations_stay_apart():
     assert all(tasks.get(name).held_out for name in HELD_OUT)
 
 
-@pytest.mark.parametrize("name", (*LANGUAGE, *MEMORY))
+@pytest.mark.parametrize("name", (*LANGUAGE, *MEMORY, *MOBILE, *TWO_ARMS))
 def test_a_partner_in_the_same_scene_is_asked_for_too(name):
-    assert set(tasks.get(name).partners) & {*LANGUAGE, *MEMORY}
+    assert set(tasks.get(name).partners) & {*LANGUAGE, *MEMORY, *MOBILE, *TWO_ARMS}
 
 
 @pytest.mark.parametrize("suite", SINGLE)
@@ -36,6 +36,19 @@ def test_sentences_are_those_that_no_training_holds(suite):
     for name in found.env.tasks:
         task = tasks.get(name)
         assert task.sentences("held_out") and not set(task.sentences("held_out")) & set(task.sentences("train"))
+
+
+@pytest.mark.parametrize("suite", SINGLE)
+def test_the_body_can_do_what_it_is_asked_for(suite):
+    found = load(suite)
+    body = (found.env.options or {}).get("body", "arm7")
+    assert all(body in tasks.get(name).bodies for name in found.env.tasks)
+    assert found.env.horizon == 12 * RATES_HZ[body] == 12 * bodies.body(body).rate_hz
+
+
+def test_no_body_with_tasks_is_forgotten():
+    asked = {(load(suite).env.options or {}).get("body", "arm7") for suite in SINGLE}
+    assert asked == {body for task in tasks.registry().values() for body in task.bodies} - {"hand"}
 
 
 def test_chains_are_five_tasks_of_different_kinds():

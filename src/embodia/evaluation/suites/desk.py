@@ -1,10 +1,10 @@
-"""Desk's own protocols: sentences never read, combinations never seen, memory, and chains of five.
+"""Desk's own protocols: sentences never read, combinations never seen, memory, other bodies, and chains of five.
 
 `desk/language` asks for trained combinations of words in paraphrases that no training may hold; tasks come in pairs
 that share a scene, so that only the sentence decides. `desk/held_out` asks for combinations that are kept for
-evaluation, `desk/memory` for what only the past shows; `desk/chains` is CALVIN's protocol. The one thing to watch: a
-policy may train on everything that `tasks.names("train")` lists, in the sentences of the split "train", and on nothing
-else.
+evaluation, `desk/memory` for what only the past shows; `desk/arm6`, `desk/mobile` and `desk/two_arms` are other bodies
+with contracts of their own; `desk/chains` is CALVIN's protocol. The one thing to watch: a policy may train on
+everything that `tasks.names("train")` lists, in the sentences of the split "train", and on nothing else.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from embodia.evaluation.chains import ChainRule
 from embodia.evaluation.suites import Suite
 
 HORIZON = 240
+SECONDS, RATES_HZ = 12, {"arm7": 20, "arm6": 10, "mobile": 20, "bimanual": 10}
 LANGUAGE = (
     *("reach/red-cube", "reach/blue-ball", "reach/green-cylinder", "reach/purple-cylinder"),
     *("push/red-cube/left", "push/red-cube/right", "push/blue-cylinder/near", "push/yellow-cylinder/mark"),
@@ -31,6 +32,12 @@ LANGUAGE = (
     "peg/orange-peg/purple-socket",
     *("pour/red-cup/red-bowl", "pour/red-cup/blue-bowl", "pour/blue-cup/yellow-bowl", "pour/blue-cup/orange-bowl"),
     *("sort/red-blue/colour", "sort/red-blue/shape", "sort/green-orange/colour", "sort/green-orange/shape"),
+    *(
+        "detour/reach/red-cube",
+        "detour/reach/yellow-cube",
+        "detour/carry/blue-cube/left",
+        "detour/carry/blue-cube/over",
+    ),
 )
 """Four of each family that needs no memory: two pairs that share a scene."""
 HELD_OUT = (
@@ -41,6 +48,7 @@ HELD_OUT = (
     *("stack/red-cube/orange-cube", "stack/blue-cube/purple-cube"),
     *("peg/red-peg/purple-socket", "peg/green-peg/green-socket"),
     *("pour/red-cup/purple-bowl", "pour/green-cup/blue-bowl"),
+    *("detour/reach/red-cube/right", "detour/carry/red-cube/over"),
 )
 """Two of each family that has words to combine."""
 MEMORY = (
@@ -48,6 +56,16 @@ MEMORY = (
     *("recall/place/red-cylinder", "recall/place/green-cylinder"),
 )
 """What was shown decides, in pairs that share a scene; without memory half of them at best."""
+ARM6 = tuple(task for task in LANGUAGE if task.split("/")[0] not in ("pour", "detour"))
+"""What the second arm can do too: it neither pours nor goes round walls."""
+MOBILE = (
+    *("navigate/red-mark", "navigate/blue-mark", "errand/press/red-button", "errand/press/green-button"),
+    *("errand/pick/red-cube", "errand/pick/green-cube"),
+)
+TWO_ARMS = (
+    *("handover/red-bar/red-bin", "handover/red-bar/yellow-bin"),
+    *("handover/green-bar/blue-bin", "handover/red-bar/blue-bin"),
+)
 
 SOURCE = "Desk, the laboratory bench of Embodia, 2026"
 CALVIN = "CALVIN: A Benchmark for Language-Conditioned Policy Learning, 2022, arXiv 2112.03227, played on Desk"
@@ -59,6 +77,11 @@ def suites() -> tuple[Suite, ...]:
         _suite("language", LANGUAGE, "trained combinations of words in held-out paraphrases"),
         _suite("held_out", HELD_OUT, "held-out combinations of words in held-out paraphrases"),
         _suite("memory", MEMORY, "what was shown for half a second decides, in held-out paraphrases"),
+        _suite("arm6", ARM6, "trained combinations of words in held-out paraphrases, by the arm of six joints", "arm6"),
+        _suite(
+            "mobile", MOBILE, "ways round walls and errands in held-out paraphrases, by the arm on wheels", "mobile"
+        ),
+        _suite("two_arms", TWO_ARMS, "a bar handed over, in held-out paraphrases, by two arms", "bimanual"),
         Suite(
             name="desk/chains",
             family="desk",
@@ -76,16 +99,17 @@ def suites() -> tuple[Suite, ...]:
     )
 
 
-def _suite(variant: str, tasks: tuple[str, ...], what: str) -> Suite:
+def _suite(variant: str, tasks: tuple[str, ...], what: str, body: str = "arm7") -> Suite:
+    rate_hz = RATES_HZ[body]
     return Suite(
         name=f"desk/{variant}",
         family="desk",
-        env=EnvConfig(tasks=tasks, horizon=HORIZON),
+        env=EnvConfig(tasks=tasks, horizon=SECONDS * rate_hz, options=None if body == "arm7" else {"body": body}),
         episodes=20,
         sentences="held_out",
         groups=_families(tasks),
         source=SOURCE,
-        protocol=f"20 episodes a task, {what}, 12 s at 20 Hz, success at any step",
+        protocol=f"20 episodes a task, {what}, {SECONDS} s at {rate_hz} Hz, success at any step",
         extra="desk",
     )
 
