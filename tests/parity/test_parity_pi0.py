@@ -218,7 +218,7 @@ def test_store_the_report():
     report = {
         "policy": "pi0",
         "peer": f"transformers {transformers.__version__}, PI0ForConditionalGeneration",
-        "max_abs_difference": {"loss": loss, "actions": actions},
+        "largest_absolute_difference": {"loss": loss, "actions": actions},
         "tolerance": 1e-5,
         "n": len(pairs),
         "dtype": "float32",
