@@ -6,6 +6,7 @@ to a hundred points of success, so every seam compares two contracts with `requi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -72,6 +73,11 @@ class ActionSpec:
     statistics_key: str = "action"
     recorded: bool = True
 
+    def __post_init__(self) -> None:
+        _require_rate(self.rate_hz)
+        if not self.parts or self.chunk < 0:
+            raise ConfigError("an action has at least one part and no negative chunk", leaf="parts")
+
     @property
     def dim(self) -> int:
         """Number of action dimensions."""
@@ -92,6 +98,10 @@ class CameraSpec:
     width: int
     profile: str = "faithful"
 
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 1:
+            raise ConfigError(f"camera {self.name!r} has {self.height} x {self.width} pixels", leaf=self.name)
+
 
 @dataclass(frozen=True, kw_only=True)
 class StatePart:
@@ -102,6 +112,10 @@ class StatePart:
     units: Units = "none"
     frame: Frame = "none"
 
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise ConfigError(f"state part {self.name!r} needs dim >= 1", leaf=self.name)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObservationSpec:
@@ -111,6 +125,9 @@ class ObservationSpec:
     state: tuple[StatePart, ...]
     rate_hz: float
     language: bool = True
+
+    def __post_init__(self) -> None:
+        _require_rate(self.rate_hz)
 
     @property
     def state_dim(self) -> int:
@@ -154,6 +171,11 @@ def require_match(
             leaf=found[0].split(":")[0],
             cure=f"Convert one side, or use a policy and data made for {right_name}.",
         )
+
+
+def _require_rate(rate_hz: float) -> None:
+    if not 0 < rate_hz < math.inf:
+        raise ConfigError(f"a rate is positive and finite, got {rate_hz!r}", leaf="rate_hz")
 
 
 def _differences(left: object, right: object, where: str) -> list[str]:

@@ -149,7 +149,10 @@ CONTRACTS = st.builds(
         language=st.booleans(),
     ),
     action=st.builds(
-        ActionSpec, parts=st.lists(PARTS, max_size=3).map(tuple), rate_hz=st.floats(1, 500), chunk=st.integers(0, 99)
+        ActionSpec,
+        parts=st.lists(PARTS, min_size=1, max_size=3).map(tuple),
+        rate_hz=st.floats(1, 500),
+        chunk=st.integers(0, 99),
     ),
     embodiment=st.text(max_size=6),
 )

@@ -79,6 +79,24 @@ def test_parts_refuse_nonsense():
         replace(ARM, low=1.0)
 
 
+@pytest.mark.parametrize("rate", [0.0, -5.0, float("nan"), float("inf")])
+def test_a_rate_is_positive_and_finite(rate):
+    for make in (with_action, with_observation):
+        with pytest.raises(ConfigError, match="rate"):
+            make(rate_hz=rate)
+
+
+def test_empty_parts_and_pictures_are_refused():
+    with pytest.raises(ConfigError, match="at least one part"):
+        with_action(parts=())
+    with pytest.raises(ConfigError, match="at least one part"):
+        with_action(chunk=-1)
+    with pytest.raises(ConfigError, match="'front' has 0 x 8"):
+        replace(CAMERAS[0], height=0)
+    with pytest.raises(ConfigError, match="'hand' needs dim"):
+        StatePart(name="hand", dim=0)
+
+
 def test_dimension_names():
     assert CONTRACT.action.dim == 4
     assert CONTRACT.action.dimension_names == ("xyz_0", "xyz_1", "xyz_2", "gripper")
