@@ -179,7 +179,7 @@ def _figures(values: NDArray[np.float32], quantiles: bool) -> dict[str, NDArray[
 def _numbers(stored: Any, name: str, figure: str) -> NDArray[np.float64] | None:
     try:
         return np.array(stored[name][figure], dtype=np.float64)
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
         return None
 
 

@@ -6,6 +6,7 @@ hand, nor which sign closes the gripper; guessing that is how policies silently 
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def read_info(root: str | Path) -> dict[str, Any]:
         found = info.get("codebase_version")
         raise VersionError(f"layout {found!r}, expected {layout.LAYOUT_VERSION!r}", file=path, leaf="codebase_version")
     rate = info.get("fps")
-    if not isinstance(rate, int | float) or isinstance(rate, bool) or not rate > 0:
+    if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate <= sys.float_info.max:
         raise CorruptFileError(f"expected a positive rate, got {rate!r}", file=path, leaf="fps")
     features = info.get("features")
     if not isinstance(features, dict) or not all(isinstance(item, dict) for item in features.values()):
@@ -73,7 +74,8 @@ def _dim(features: dict[str, Any], name: str, path: Path) -> int:
 def _camera(name: str, feature: dict[str, Any], path: Path) -> CameraSpec:
     shape = feature.get("shape")
     kind = feature.get("dtype")
-    if kind != "video" or not isinstance(shape, list) or len(shape) != 3 or shape[2] != 3:
+    sizes = isinstance(shape, list) and len(shape) == 3 and all(type(size) is int and size > 0 for size in shape)
+    if kind != "video" or not sizes or shape[2] != 3:
         message = f"expected a video (H, W, 3), got {kind!r} {shape!r}"
         raise CorruptFileError(message, file=path, leaf=f"features.{name}")
-    return CameraSpec(name=name[len(_CAMERA) :], height=int(shape[0]), width=int(shape[1]))
+    return CameraSpec(name=name[len(_CAMERA) :], height=shape[0], width=shape[1])
