@@ -53,6 +53,6 @@ class ConvTranspose1d(nn.ConvTranspose1d):
         """(B C T) to (B C' T')."""
         if output_size is not None or self.output_padding != (0,) or not outweighs(self, x, x.shape[-1]):
             return super().forward(x, output_size)
-        (kernel,), (stride,), (padding, *_) = self.kernel_size, self.stride, self.padding
-        y = overlapped(x.transpose(1, 2) @ self.weight.flatten(1), kernel, stride, int(padding))
+        kernel, stride, padding = self.kernel_size[0], self.stride[0], int(self.padding[0])
+        y = overlapped(x.transpose(1, 2) @ self.weight.flatten(1), kernel, stride, padding)
         return y if self.bias is None else y + self.bias[:, None]
