@@ -10,6 +10,8 @@ pytest.importorskip("numba")
 
 from embodia.cli import main as entry
 from embodia.data.dataset import Dataset
+from embodia.envs import EnvConfig, make
+from embodia.envs.desk.bodies import BODIES
 from embodia.evaluation.results import read_result
 from embodia.training.checkpoint import read_card
 
@@ -177,6 +179,33 @@ def test_errors_are_one_line_that_names_the_place(words, message, capsys, tmp_pa
     told = capsys.readouterr().err
     assert message in told and "Traceback" not in told
     assert not any(Path("x").rglob("*.json")) if Path("x").exists() else True
+
+
+def test_the_bodies_of_a_family_are_described_as_their_contracts_say(capsys):
+    assert call("envs", "desk", "--json") == 0
+    bodies = json.loads(capsys.readouterr().out)[0]["bodies"]
+    assert set(bodies) == set(BODIES)
+    for name, facts in bodies.items():
+        env = make("desk", EnvConfig(options={"body": name}))
+        spec = env.contract.action
+        assert facts["rate_hz"] == spec.rate_hz and facts["action"] == list(spec.dimension_names)
+        assert facts["gripper"] == BODIES[name].polarity and facts["tasks"] == len(env.tasks)
+        assert (facts["recorded"] == "pictures only") == (name == "hand")
+        env.close()
+    assert call("envs", "desk") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("  arm6") and "10 Hz" in line and "positive_opens" in line for line in lines)
+
+
+def test_one_body_is_described_and_pictured(capsys, tmp_path):
+    assert call("envs", "desk", "--env-options", "body=bimanual", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)[0]
+    assert facts["embodiment"] == "desk-bimanual" and len(facts["action"]) == 12 and "bodies" not in facts
+    picture, task = tmp_path / "room.png", "navigate/red-mark"
+    words = ("--env-options", "body=mobile", "--task", task, "--picture", picture, "--json")
+    assert call("envs", "desk", *words) == 0
+    assert json.loads(capsys.readouterr().out)["sentences"]["canonical"] == ["Drive to the red mark."]
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_environments_are_described(capsys, tmp_path):

@@ -1,24 +1,29 @@
 """Environments: tasks, sentences, cameras, profiles; and one picture, to see what a policy would see.
 
-Without options it lists the families that are installed. `--task` shows the sentences of one task and which other
-tasks can be asked for in its scene.
+Without options it lists the families that are installed, and of one with several bodies the contract of each. `--task`
+shows the sentences of one task and which other tasks can be asked for in its scene.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from embodia.core.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from embodia.envs.protocol import Env
 
 EXAMPLES = (
     "embodia envs",
     "embodia envs metaworld",
     "embodia envs metaworld --task faucet-open",
     "embodia envs metaworld --task faucet-open --picture faucet.png",
+    "embodia envs desk --env-options body=mobile --task navigate/red-mark --picture room.png",
 )
 
 
@@ -36,15 +41,18 @@ class Options:
     """Visual profile of --picture."""
     seed: int = 0
     """Seed of --picture."""
+    env_options: tuple[str, ...] = ()
+    """Options that only one environment knows, as name=value: body=arm6 (desk)."""
     json: bool = False
     """Print one JSON document."""
 
 
 def run(options: Options) -> int:
     """Print what was asked for."""
-    from embodia.cli.main import print_json
+    from embodia.cli.main import named_values, print_json
 
-    found = _task(options) if options.task else [_family(name) for name in _names(options.family)]
+    chosen = named_values(options.env_options)
+    found = _task(options, chosen) if options.task else [_family(name, chosen) for name in _names(options.family)]
     if options.json:
         print_json(found)
         return 0
@@ -62,32 +70,51 @@ def _names(family: str) -> tuple[str, ...]:
     return FOLDER.names()
 
 
-def _family(name: str) -> dict[str, Any]:
-    from embodia.envs import EnvConfig, make
+def _family(name: str, chosen: Mapping[str, str]) -> dict[str, Any]:
+    from embodia.envs import FOLDER, EnvConfig, make
 
     try:
-        env = make(name, EnvConfig())
+        env = make(name, EnvConfig(options=chosen or None))
     except MissingExtraError as error:
         return {"family": name, "installed": False, "cure": error.cure}
-    facts = {
-        "family": name,
-        "installed": True,
-        "embodiment": env.contract.embodiment,
-        "rate_hz": env.contract.action.rate_hz,
-        "action": list(env.contract.action.dimension_names),
+    facts = {"family": name, "installed": True, **_contract(env)}
+    facts |= {
         "cameras": list(env.contract.observation.camera_names),
         "success_rule": env.provenance.success_rule,
         "versions": dict(env.provenance.versions),
         "tasks": list(env.tasks),
     }
     env.close()
+    bodies: tuple[str, ...] = getattr(FOLDER.load(name), "BODY_OPTION", ())
+    return facts if chosen or not bodies else facts | {"bodies": {body: _body(name, body) for body in bodies}}
+
+
+def _body(name: str, body: str) -> dict[str, Any]:
+    from embodia.envs import EnvConfig, make
+
+    env = make(name, EnvConfig(options={"body": body}))
+    facts = _contract(env) | {"tasks": len(env.tasks)}
+    env.close()
     return facts
 
 
-def _task(options: Options) -> dict[str, Any]:
+def _contract(env: Env) -> dict[str, Any]:
+    action = env.contract.action
+    polarities = sorted({part.polarity for part in action.parts} - {"none"})
+    return {
+        "embodiment": env.contract.embodiment,
+        "rate_hz": action.rate_hz,
+        "action": list(action.dimension_names),
+        "gripper": polarities[0] if polarities else "none",
+        "recorded": "state and actions" if action.recorded else "pictures only",
+    }
+
+
+def _task(options: Options, chosen: Mapping[str, str]) -> dict[str, Any]:
     from embodia.envs import EnvConfig, make
 
-    env = make(_names(options.family or "metaworld")[0], EnvConfig(profile=options.profile, height=256, width=256))
+    config = EnvConfig(profile=options.profile, height=256, width=256, options=chosen or None)
+    env = make(_names(options.family or "metaworld")[0], config)
     facts: dict[str, Any] = {
         "task": options.task,
         "sentences": {
@@ -122,8 +149,23 @@ def _print(entry: dict[str, Any]) -> None:
     for key, value in entry.items():
         if key in ("family", "task", "installed", "cure"):
             continue
-        if isinstance(value, dict):
-            value = "; ".join(f"{name}: {', '.join(v) if isinstance(v, list) else v}" for name, v in value.items())
-        elif isinstance(value, list):
-            value = ", ".join(map(str, value)) if len(value) < 60 else f"{len(value)}: {', '.join(value[:50])}, ..."
-        print(f"  {key:<13}{value}")
+        if key == "bodies":
+            for body, facts in value.items():
+                print(f"  {body:<13}{_line(facts)}")
+        elif isinstance(value, dict):
+            text = "; ".join(f"{name}: {', '.join(v) if isinstance(v, list) else v}" for name, v in value.items())
+            print(f"  {key:<13}{text}")
+        else:
+            print(f"  {key:<13}{_short(value) if isinstance(value, list) else value}")
+
+
+def _short(values: list[Any]) -> str:
+    return ", ".join(map(str, values if len(values) < 60 else [f"{len(values)}: {values[0]}", *values[1:50], "..."]))
+
+
+def _line(facts: Mapping[str, Any]) -> str:
+    numbers = len(facts["action"])
+    return (
+        f"{facts['rate_hz']:g} Hz, {numbers} numbers an action, gripper {facts['gripper']}, "
+        f"records {facts['recorded']}, {facts['tasks']} tasks"
+    )

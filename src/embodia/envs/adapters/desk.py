@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from embodia.envs.desk.tasks import Memory
     from embodia.envs.desk.world import World
 
+BODY_OPTION = ("arm7", "arm6", "bimanual", "mobile", "hand")
+"""What the option `body` may be."""
 HORIZON_S = 12.0
 DEFAULT_CAMERAS = ("front",)
 SUCCESS_RULE = "the predicate of the task, true at any step of the episode"

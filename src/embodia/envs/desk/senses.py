@@ -29,6 +29,8 @@ POINTS = 1024
 """How many points a cloud has."""
 ROOM_M = ((-0.6, 0.8), (-0.75, 0.75), (-0.02, 0.8))
 """Where a point counts, x y z: the backdrop is not part of a cloud."""
+WIDE_ROOM_M = ((-1.6, 1.6), (-1.6, 1.6), (-0.02, 1.0))
+"""The same for a body on wheels."""
 _PAINTERS_KEPT = 8
 
 
@@ -142,9 +144,10 @@ class Senses:
     def _cloud(self, world: World, frames: Mapping[str, Frame]) -> npt.NDArray[np.float32]:
         """`POINTS` points of all views, evenly taken: x y z in world metres, r g b in 0..1."""
         raster, parts = self._raster(world), []
+        room = WIDE_ROOM_M if world.body.wheels else ROOM_M
         for name, frame in frames.items():
             points, there = points_from_depth(frame.depth, raster.eye(world.data, name))
-            for axis, (low, high) in enumerate(ROOM_M):
+            for axis, (low, high) in enumerate(room):
                 there &= (points[..., axis] > low) & (points[..., axis] < high)
             parts.append(np.concatenate([points[there], frame.rgb[there].astype(np.float32) / 255.0], axis=1))
         whole = np.concatenate(parts)

@@ -5,8 +5,10 @@ import pytest
 
 pytest.importorskip("mujoco", reason="MuJoCo is not installed")
 
+from embodia import envs
 from embodia.core.errors import EnvironmentFailure
 from embodia.core.seeds import generator
+from embodia.envs import EnvConfig
 from embodia.envs.desk import tasks
 from embodia.envs.desk.build import Models
 from embodia.envs.desk.scenes import Fixture
@@ -189,3 +191,12 @@ def test_the_base_is_where_the_scene_put_it_and_zero_without_wheels():
     world = begin(SAMPLE[0], 2)
     assert np.allclose(world.base(), world.scene.start_base, atol=1e-3)
     assert np.array_equal(begin("reach/red-cube", 0).base(), np.zeros(3))
+
+
+def test_a_cloud_of_points_covers_the_room():
+    env = envs.make("desk", EnvConfig(height=64, width=64, options={"body": "mobile", "senses": "points"}))
+    env.reset("navigate/red-mark", 0)
+    points = env.observe().points[0, 0]
+    env.close()
+    assert np.ptp(points[:, 0]) > 2.0 and np.ptp(points[:, 1]) > 2.0
+    assert np.abs(points[:, :2]).max() <= 1.6
