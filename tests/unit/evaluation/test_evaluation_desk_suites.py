@@ -51,6 +51,11 @@ def test_no_body_with_tasks_is_forgotten():
     assert asked == {body for task in tasks.registry().values() for body in task.bodies} - {"hand"}
 
 
+@pytest.mark.parametrize("suite", (*SINGLE, "desk/chains"))
+def test_seeds_are_not_those_of_demonstrations(suite):
+    assert load(suite).first_seed == 1_000_000
+
+
 def test_chains_are_five_tasks_of_different_kinds():
     rule = load("desk/chains").chain
     drawn = [draw_chain(chain.SKILLS, chain.STARTS, rule.length, seed) for seed in range(200)]

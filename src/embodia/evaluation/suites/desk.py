@@ -87,7 +87,6 @@ def suites() -> tuple[Suite, ...]:
             family="desk",
             env=EnvConfig(),
             episodes=1000,
-            first_seed=0,
             sentences="episode",
             chain=ChainRule(length=5, steps_each=HORIZON),
             source=CALVIN,
