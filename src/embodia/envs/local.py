@@ -15,7 +15,7 @@ import numpy.typing as npt
 from embodia.core.errors import ConfigError
 from embodia.core.types import Observation
 from embodia.envs.protocol import Env
-from embodia.envs.slot import Slot, Start, Took, views_of
+from embodia.envs.slot import Slot, Start, Took, sensed, views_of
 
 
 class LocalVector:
@@ -48,14 +48,7 @@ class LocalVector:
 
     def observation(self, slot: int, instruction: str = "") -> Observation:
         """What the slot saw when it last stopped: images (1 T H W 3), state (1 T S); a copy."""
-        took = self._took[slot]
-        return Observation(
-            images={name: array[slot][None].copy() for name, array in self._images.items()},
-            state=None if took.state is None else took.state[None],
-            instruction=(instruction or took.instruction,),
-            embodiment=self.contract.embodiment,
-            time_s=took.time_s[None],
-        )
+        return sensed(self._took[slot], self._images, slot, self.contract.embodiment, instruction)
 
     def close(self) -> None:
         """Close every environment; may be called twice."""

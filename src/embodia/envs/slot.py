@@ -64,6 +64,17 @@ def views_of(images: Mapping[str, Images], slot: int) -> dict[str, Images]:
     return {name: array[slot] for name, array in images.items()}
 
 
+def sensed(took: Took, images: Mapping[str, Images], slot: int, embodiment: str, instruction: str = "") -> Observation:
+    """What a slot saw when it last stopped: images (1 T H W 3), state (1 T S); a copy."""
+    return Observation(
+        images={name: array[slot][None].copy() for name, array in images.items()},
+        state=None if took.state is None else took.state[None],
+        instruction=(instruction or took.instruction,),
+        embodiment=embodiment,
+        time_s=took.time_s[None],
+    )
+
+
 @dataclass
 class _Episode:
     start: Start

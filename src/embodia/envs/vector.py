@@ -20,7 +20,7 @@ from embodia.core.errors import ConfigError
 from embodia.core.types import Observation
 from embodia.envs import make
 from embodia.envs.protocol import Env, EnvConfig
-from embodia.envs.slot import Slot, Start, Took, views_of
+from embodia.envs.slot import Slot, Start, Took, sensed, views_of
 from embodia.envs.workers import DEFAULT_TIMEOUT_S, Handler, Pool, processors
 
 Wrap: TypeAlias = Callable[[Env], Env]
@@ -103,14 +103,7 @@ class VectorEnv:
 
     def observation(self, slot: int, instruction: str = "") -> Observation:
         """What the slot saw when it last stopped: images (1 T H W 3), state (1 T S); a copy."""
-        took = self._states[slot]
-        return Observation(
-            images={name: array[slot][None].copy() for name, array in self._images.items()},
-            state=None if took.state is None else took.state[None],
-            instruction=(instruction or took.instruction,),
-            embodiment=self.contract.embodiment,
-            time_s=took.time_s[None],
-        )
+        return sensed(self._states[slot], self._images, slot, self.contract.embodiment, instruction)
 
     @property
     def pids(self) -> tuple[int | None, ...]:

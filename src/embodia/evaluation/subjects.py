@@ -21,8 +21,9 @@ from embodia.core.errors import ConfigError, MissingExtraError, UnknownNameError
 from embodia.core.protocols import Carry, Policy, Rng
 from embodia.core.specs import Contract
 from embodia.core.types import ActionChunk, Array, Observation
-from embodia.envs.protocol import Env, Split, StepResult
+from embodia.envs.protocol import Env, StepResult
 from embodia.envs.vector import VectorEnv, Wrap
+from embodia.envs.wrapper import Wrapper
 from embodia.evaluation.chains import Chained
 from embodia.evaluation.controls import RANDOM_POLICY, RandomPolicy
 from embodia.evaluation.episodes import POLICY
@@ -39,28 +40,28 @@ SUBJECTS: tuple[SanitySubject, ...] = ("expert", "random")
 NO_EXPERT = "No scripted expert ships for {tasks}: only random actions were played, nothing shows that it can be done."
 
 
-class Blindfolded:
+class Blindfolded(Wrapper[Env]):
     """An environment without pictures; with `experts` its own expert acts and the actions given are ignored."""
 
     def __init__(self, env: Env, experts: Callable[[str], Expert] | None = None) -> None:
-        self._env, self._experts = env, experts
+        super().__init__(env)
+        self._experts = experts
         sight = replace(env.contract.observation, cameras=())
         self.contract = replace(env.contract, observation=sight)
-        self.provenance, self.tasks = env.provenance, env.tasks
         self._expert: Expert | None = None
         self._asked = ""
         self._sensed = Observation()
 
     def reset(self, task: str, seed: int) -> Observation:
         """Start an episode, with an expert of its own."""
-        self._sensed = self._env.reset(task, seed)
+        self._sensed = self.inner.reset(task, seed)
         if self._experts is not None:
             self._call(task)
         return self._sensed
 
     def step(self, action: Array) -> StepResult:
         """What `action`, or the expert instead, does."""
-        result = self._env.step(action if self._expert is None else self._act())
+        result = self.inner.step(action if self._expert is None else self._act())
         self._sensed = result[0]
         return result
 
@@ -68,33 +69,17 @@ class Blindfolded:
         """The last observation again: nothing is drawn."""
         return self._sensed
 
-    def instructions(self, task: str, split: Split = "canonical") -> tuple[str, ...]:
-        """The sentences of a task."""
-        return self._env.instructions(task, split)
-
-    def judge(self, task: str) -> bool:
-        """Whether the predicate of `task` holds now."""
-        return self._env.judge(task)
-
-    def scene_partners(self, task: str) -> tuple[str, ...]:
-        """Other tasks of the scene."""
-        return self._env.scene_partners(task)
-
-    def close(self) -> None:
-        """Close the environment inside."""
-        self._env.close()
-
     def _call(self, task: str) -> None:
         assert self._experts is not None
-        asked = self._env.asked if isinstance(self._env, Chained) else task
+        asked = self.inner.asked if isinstance(self.inner, Chained) else task
         self._expert, self._asked = self._experts(asked), asked
         self._expert.begin()
 
     def _act(self) -> Array:
-        if isinstance(self._env, Chained) and self._env.asked != self._asked:
+        if isinstance(self.inner, Chained) and self.inner.asked != self._asked:
             self._call(self._asked)
         assert self._expert is not None
-        return self._expert.act(self._env.env if isinstance(self._env, Chained) else self._env)
+        return self._expert.act(self.inner.env if isinstance(self.inner, Chained) else self.inner)
 
 
 class Silent:

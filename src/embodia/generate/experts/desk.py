@@ -25,6 +25,7 @@ from embodia.envs.protocol import Env
 from embodia.generate.experts import _desk_bodies, _desk_scripts
 from embodia.generate.experts._desk_hand import Habit, Hand
 from embodia.generate.experts._desk_motion import Actions
+from embodia.generate.experts._inside import adapter
 
 Script: TypeAlias = Callable[[Hand, Any], Actions]
 SCRIPTS: Mapping[str, Script] = MappingProxyType({**_desk_scripts.SCRIPTS, **_desk_bodies.SCRIPTS})
@@ -58,9 +59,7 @@ class DeskExpert:
 
     def act(self, env: Env) -> npt.NDArray[np.float32]:
         """The next action (A,)."""
-        if not isinstance(env, DeskEnv):
-            raise ConfigError(f"an expert of desk cannot act in {env.provenance.environment!r}")
-        return self.choose(env.world)
+        return self.choose(adapter(env, DeskEnv, "desk").world)
 
     def choose(self, world: World) -> npt.NDArray[np.float32]:
         """The next action (A,) in a world that has no environment around it. Raises `ConfigError`."""

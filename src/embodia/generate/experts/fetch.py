@@ -12,11 +12,11 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from embodia.core.errors import ConfigError
 from embodia.core.names import unknown
 from embodia.envs.adapters.fetch import Scene
 from embodia.envs.protocol import Env
-from embodia.envs.simulated import Floats, SimulatedEnv
+from embodia.envs.simulated import Floats
+from embodia.generate.experts._inside import scene
 from embodia.generate.experts._stages import Script, Stage, raised
 
 OPEN, SHUT = -1.0, 1.0
@@ -43,10 +43,8 @@ class FetchExpert:
 
     def act(self, env: Env) -> npt.NDArray[np.float32]:
         """Hand displacement (3) and gripper (1, positive opens), each in [-1, 1]."""
-        if not isinstance(env, SimulatedEnv) or not isinstance(env.simulation, Scene):
-            raise ConfigError(f"an expert of fetch cannot act in {env.provenance.environment!r}")
-        scene = env.simulation
-        moves, _, grip = self._script.ask(scene, scene.hand[None])
+        world = scene(env, Scene, "fetch")
+        moves, _, grip = self._script.ask(world, world.hand[None])
         return np.clip([*_GAIN * moves[0], -grip], -1.0, 1.0).astype(np.float32)
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embodia.core.errors import ConfigError
 from embodia.core.names import unknown
 from embodia.envs.protocol import Env
 from embodia.envs.simulated import SimulatedEnv
 from embodia.generate.experts._aloha_arms import JOINTS, OPEN, SHUT, SIDES, Floats, Hands, Move, Pose
+from embodia.generate.experts._inside import adapter
 
 _DOWN, _ON_EDGE = np.deg2rad(60.0), np.pi / 2
 _MEETING_M = np.array([0.0, 0.5, 0.25])
@@ -46,9 +46,7 @@ class AlohaExpert:
 
     def act(self, env: Env) -> npt.NDArray[np.float32]:
         """Joint angles (6) and gripper (1), left then right (14,)."""
-        if not isinstance(env, SimulatedEnv) or env.provenance.environment != "gym_aloha":
-            raise ConfigError(f"an expert of gym_aloha cannot act in {env.provenance.environment!r}")
-        simulation = env.simulation
+        simulation = adapter(env, SimulatedEnv, "gym_aloha").simulation
         measured = simulation.proprioception().reshape(len(SIDES), JOINTS + 1)[:, :JOINTS]
         if self._hands is None:
             self._hands = Hands(simulation.model, measured)

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embodia.core.errors import ConfigError, EnvironmentFailure
+from embodia.core.errors import EnvironmentFailure
 from embodia.core.names import unknown
 from embodia.envs.adapters._maniskill_sim import Scene
 from embodia.envs.adapters._mujoco import missing, quiet
 from embodia.envs.protocol import Env
-from embodia.envs.simulated import SimulatedEnv
+from embodia.generate.experts._inside import scene
 
 SOLUTIONS = MappingProxyType(
     {
@@ -65,11 +65,10 @@ class ManiSkillExpert:
 
     def act(self, env: Env) -> npt.NDArray[np.float32]:
         """Joint positions (7) in radians and gripper (1, positive opens)."""
-        if not isinstance(env, SimulatedEnv) or not isinstance(env.simulation, Scene):
-            raise ConfigError(f"an expert of maniskill cannot act in {env.provenance.environment!r}")
+        simulation = scene(env, Scene, "maniskill")
         if self._plan is None or self._last is None:
-            self._plan = Stepwise(_solution(self._name), env.simulation.world)
-            self._last = np.append(env.simulation.proprioception()[:7], OPEN).astype(np.float32)
+            self._plan = Stepwise(_solution(self._name), simulation.world)
+            self._last = np.append(simulation.proprioception()[:7], OPEN).astype(np.float32)
         with quiet():
             asked = self._plan.next()
         if asked is not None:

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embodia.core.errors import ConfigError, MissingExtraError
+from embodia.core.errors import MissingExtraError
 from embodia.core.names import unknown
 from embodia.envs.adapters.metaworld import MetaWorldEnv
 from embodia.envs.protocol import Env
+from embodia.generate.experts._inside import adapter
 
 
 def build(task: str) -> MetaWorldExpert:
@@ -48,9 +49,8 @@ class MetaWorldExpert:
 
     def act(self, env: Env) -> npt.NDArray[np.float32]:
         """Hand displacement and gripper effort (4,), each in [-1, 1]."""
-        if not isinstance(env, MetaWorldEnv):
-            raise ConfigError(f"an expert of metaworld cannot act in {env.provenance.environment!r}")
+        inside = adapter(env, MetaWorldEnv, "metaworld")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            action = self._policy.get_action(env.expert_observation())
+            action = self._policy.get_action(inside.expert_observation())
         return np.clip(np.asarray(action, dtype=np.float32), -1.0, 1.0)

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embodia.core.errors import ConfigError
 from embodia.envs.adapters._mujoco import missing
 from embodia.envs.adapters.ogbench import Scene, goal_of, scene_of
 from embodia.envs.protocol import Env
-from embodia.envs.simulated import SimulatedEnv
+from embodia.generate.experts._inside import scene
 
 _NEAR_M, _ON_TOP_M, _APART_M = 0.03, 0.025, 0.06
 _OPEN_DRAWER, _IN_DRAWER = -0.16, np.array([0.33, -0.24, 0.066])
@@ -60,9 +59,7 @@ class OGBenchExpert:
 
     def act(self, env: Env) -> npt.NDArray[np.float32]:
         """Hand displacement, turn and gripper (5,), each in [-1, 1]; stillness once all is done."""
-        if not isinstance(env, SimulatedEnv) or not isinstance(env.simulation, Scene):
-            raise ConfigError(f"an expert of ogbench cannot act in {env.provenance.environment!r}")
-        world = env.simulation.env
+        world = scene(env, Scene, "ogbench").env
         goal = goal_of(world, self._number)
         if self._oracle is None or self._oracle.done or self._acted >= _PATIENCE:
             failed = self._subtask.index if self._acted >= _PATIENCE and self._subtask is not None else -1

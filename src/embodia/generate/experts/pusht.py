@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embodia.core.errors import ConfigError
 from embodia.core.names import unknown
 from embodia.envs.adapters.pusht import FAMILY
 from embodia.envs.protocol import Env
 from embodia.envs.simulated import SimulatedEnv
+from embodia.generate.experts._inside import adapter
 from embodia.generate.experts._pusht_table import (
     EDGE_PX,
     FINGER_PX,
@@ -77,9 +77,7 @@ class PushTExpert:
 
     def act(self, env: Env) -> npt.NDArray[np.float32]:
         """Where the finger shall go (2,), pixels."""
-        if not isinstance(env, SimulatedEnv) or env.provenance.environment != "pusht":
-            raise ConfigError(f"an expert of pusht cannot act in {env.provenance.environment!r}")
-        table = env.simulation.table
+        table = adapter(env, SimulatedEnv, "pusht").simulation.table
         finger = np.array(table.agent.position)
         pose = np.array([*table.block.position, table.block.angle])
         goal = np.asarray(table.goal_pose, np.float64)

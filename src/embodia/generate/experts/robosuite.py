@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embodia.core.errors import ConfigError
 from embodia.core.names import unknown
 from embodia.envs.adapters.robosuite import Scene
 from embodia.envs.protocol import Env
-from embodia.envs.simulated import SimulatedEnv
+from embodia.generate.experts._inside import scene
 from embodia.generate.experts._stages import Floats, Script, Stage, no_turn, raised, wrapped
 
 OPEN, SHUT = -1.0, 1.0
@@ -46,9 +45,7 @@ class RobosuiteExpert:
 
     def act(self, env: Env) -> npt.NDArray[np.float32]:
         """For each arm: displacement (3), turn (3), gripper (1), each in [-1, 1]."""
-        if not isinstance(env, SimulatedEnv) or not isinstance(env.simulation, Scene):
-            raise ConfigError(f"an expert of robosuite cannot act in {env.provenance.environment!r}")
-        world = env.simulation.env
+        world = scene(env, Scene, "robosuite").env
         moves, turns, grip = self._script.ask(world, _hands(world))
         each = zip(world.robots, moves, turns, strict=True)
         arms = [_arm(world, robot, move, turn, grip) for robot, move, turn in each]

@@ -15,7 +15,8 @@ from embodia.core.types import Array, Observation
 from embodia.envs.adapters.desk import DeskEnv
 from embodia.envs.desk.knobs.trials import Trial
 from embodia.envs.desk.world import World
-from embodia.envs.protocol import Env, Split, StepResult
+from embodia.envs.protocol import Env, StepResult
+from embodia.envs.wrapper import Wrapper
 
 Prepare: TypeAlias = Callable[[str, int], Trial]
 """The episode of (task, seed), as a pure function."""
@@ -36,43 +37,23 @@ def prepared(env: Env, *, prepare: Prepare, experts: Callable[[str], Knowing] | 
     return Prepared(env, prepare, experts)
 
 
-class Prepared:
+class Prepared(Wrapper[DeskEnv]):
     """An environment whose resets play trials; everything else is Desk's.
 
     With `experts` the expert of the task that a trial asks for acts, and actions that are given count for nothing.
     """
 
     def __init__(self, env: DeskEnv, prepare: Prepare, experts: Callable[[str], Knowing] | None = None) -> None:
-        self._env, self._prepare, self._experts = env, prepare, experts
-        self.contract, self.provenance, self.tasks = env.contract, env.provenance, env.tasks
+        super().__init__(env)
+        self._prepare, self._experts = prepare, experts
         self._expert: Knowing | None = None
 
     def reset(self, task: str, seed: int) -> Observation:
         """Start the trial of (task, seed)."""
         found = self._prepare(task, seed)
         self._expert = self._experts(found.task) if self._experts else None
-        return self._env.play(task, found)
+        return self.inner.play(task, found)
 
     def step(self, action: Array) -> StepResult:
         """One control period."""
-        return self._env.step(action if self._expert is None else self._expert.choose(self._env.world))
-
-    def observe(self) -> Observation:
-        """What is sensed now."""
-        return self._env.observe()
-
-    def instructions(self, task: str, split: Split = "canonical") -> tuple[str, ...]:
-        """The sentences of a task."""
-        return self._env.instructions(task, split)
-
-    def judge(self, task: str) -> bool:
-        """Whether the predicate of a task holds now."""
-        return self._env.judge(task)
-
-    def scene_partners(self, task: str) -> tuple[str, ...]:
-        """Other tasks of the same scene."""
-        return self._env.scene_partners(task)
-
-    def close(self) -> None:
-        """Free graphics memory."""
-        self._env.close()
+        return self.inner.step(action if self._expert is None else self._expert.choose(self.inner.world))
