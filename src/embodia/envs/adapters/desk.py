@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 BODY_OPTION = ("arm7", "arm6", "bimanual", "mobile", "hand")
 """What the option `body` may be."""
-HORIZON_S = 12.0
 DEFAULT_CAMERAS = ("front",)
 SUCCESS_RULE = "the predicate of the task, true at any step of the episode"
 _OPTIONS = ("body", "control", "senses", "knob", "strength")
@@ -69,7 +68,7 @@ class DeskEnv:
         self._profile = profile(config.profile)
         self._models = build.Models()
         self._senses = senses.Senses(self._body, self._views, self._profile, options.get("senses", "rgb"))
-        self.horizon = config.horizon or round(HORIZON_S * self._body.rate_hz)
+        self.horizon = config.horizon or round(self._body.horizon_s * self._body.rate_hz)
         self.contract = Contract(
             observation=ObservationSpec(
                 cameras=tuple(view.spec(self._profile.name) for view in self._views),

@@ -81,8 +81,8 @@ class Body:
     """One or two arms, perhaps on wheels, with a control rate and a gripper polarity.
 
     Scales say what a normalised action of 1 is in one control step: `step_m`, `turn_rad` about the vertical,
-    `joint_rad`; `tilt_rad` is the absolute tilt of 1. `recorded` False: there are only videos of this body, without
-    proprioception and actions.
+    `joint_rad`; `tilt_rad` is the absolute tilt of 1. An episode lasts `horizon_s`. `recorded` False: there are only
+    videos of this body, without proprioception and actions.
     """
 
     name: str
@@ -97,6 +97,7 @@ class Body:
     drive_m_s: float = 0.6
     spin_rad_s: float = 1.5
     recorded: bool = True
+    horizon_s: float = 12.0
 
     @property
     def joint_count(self) -> int:
@@ -225,9 +226,16 @@ def _hand() -> Arm:
     )
 
 
-def _six(name: str, arms: tuple[Arm, ...]) -> Body:
+def _six(name: str, arms: tuple[Arm, ...], horizon_s: float) -> Body:
     return Body(
-        name=name, arms=arms, rate_hz=10.0, polarity="positive_opens", step_m=0.03, turn_rad=0.2, joint_rad=0.12
+        name=name,
+        arms=arms,
+        rate_hz=10.0,
+        polarity="positive_opens",
+        step_m=0.03,
+        turn_rad=0.2,
+        joint_rad=0.12,
+        horizon_s=horizon_s,
     )
 
 
@@ -242,13 +250,14 @@ BODIES: Mapping[str, Body] = MappingProxyType(
             turn_rad=0.12,
             joint_rad=0.08,
         ),
-        "arm6": _six("arm6", (_arm6((-0.46, 0.0, 0.0), (0.2, -0.42, 0.016), (0.74, 0.42, 0.45)),)),
+        "arm6": _six("arm6", (_arm6((-0.46, 0.0, 0.0), (0.2, -0.42, 0.016), (0.74, 0.42, 0.45)),), 12.0),
         "bimanual": _six(
             "bimanual",
             (
                 _arm6((-0.42, 0.26, 0.0), (0.2, -0.5, 0.016), (0.72, 0.22, 0.45)),
                 _arm6((-0.42, -0.26, 0.0), (0.2, -0.22, 0.016), (0.72, 0.5, 0.45)),
             ),
+            16.0,
         ),
         "mobile": Body(
             name="mobile",

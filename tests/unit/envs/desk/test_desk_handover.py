@@ -5,7 +5,9 @@ import pytest
 
 pytest.importorskip("mujoco", reason="MuJoCo is not installed")
 
+from embodia import envs
 from embodia.core.seeds import generator
+from embodia.envs import EnvConfig
 from embodia.envs.desk import tasks
 from embodia.envs.desk.build import Models
 from embodia.envs.desk.grammar import uncovered
@@ -147,3 +149,17 @@ def test_who_is_done_first_waits():
 def test_sentences_name_bar_and_bin():
     texts = [text for split in ("canonical", "train", "held_out") for text in tasks.get(NAME).sentences(split)]
     assert len(texts) >= 10 and all("red" in text and "blue" in text for text in map(str.lower, texts))
+
+
+def test_slow_and_careless_operators_arrive_within_the_horizon():
+    env = envs.make("desk", EnvConfig(options={"body": "bimanual"}))
+    done = []
+    for seed in range(3):
+        env.reset(NAME, seed)
+        expert, over = experts.build(NAME, "sloppy"), False
+        while not over:
+            _, _, terminated, truncated, info = env.step(expert.act(env))
+            over = terminated or truncated
+        done.append(info["success"])
+    env.close()
+    assert sum(done) >= 2
