@@ -31,6 +31,18 @@ def test_the_expert_does_what_each_trial_asks_for():
     assert {item.name for item in shifts if item.shifted} >= {"V-AUG", "S-LANG", "SB-NOUN", "VB-SYM"}
 
 
+def test_who_goes_for_the_thing_that_is_asked_instead_is_seen_to_intend_it():
+    config = replace(PLAY, tasks=("reach/red-cube",))
+    (noun,) = play_axes("expert", config, codes=("SB-NOUN",))
+    assert noun.shifted == (True, True) and noun.intended == (True, True)
+
+
+def test_a_button_is_pressed_in_another_manner_where_none_was_asked_for():
+    config = replace(PLAY, tasks=("button/red",), env=replace(ENV, horizon=120))
+    (manner,) = play_axes("expert", config, codes=("SB-ADV",))
+    assert manner.group == "action" and manner.shifted == (True, True)
+
+
 def test_another_body_is_played_in_translation_where_a_neutral_state_is_known():
     config = replace(PLAY, tasks=("reach/red-cube",), make_rng=np.random.default_rng, execute=30)
     (left_out,) = play_axes(random_policy(), config, codes=("VB-ROB",))

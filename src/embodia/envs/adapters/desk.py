@@ -213,7 +213,7 @@ class DeskEnv:
     def _sense(self) -> Observation:
         return Observation(
             state=self._senses.state(self.world)[None, None],
-            instruction=self._tasks.get(self._task).sentences("canonical"),
+            instruction=self._tasks.get(self._meant.get(self._task, self._task)).sentences("canonical"),
             embodiment=self.contract.embodiment,
             time_s=np.array([[self._steps / self._body.rate_hz]]),
         )

@@ -21,7 +21,7 @@ from embodia.core.specs import Contract, require_match
 from embodia.envs import make
 from embodia.envs.desk import tasks
 from embodia.envs.desk.knobs import Trial, trial
-from embodia.envs.desk.knobs.playing import Prepare, prepared
+from embodia.envs.desk.knobs.playing import TRIAL, Prepare, prepared
 from embodia.envs.local import LocalVector
 from embodia.envs.protocol import EnvConfig
 from embodia.envs.rollout import EpisodePlan, EpisodeResult, rollout, torch_generator
@@ -145,4 +145,4 @@ def plain(task: str, seed: int) -> Trial:
 
 
 def _plan(key: Key, found: Trial) -> EpisodePlan:
-    return EpisodePlan(task=key[0], seed=key[1], instruction=found.sentence, judged=reachable(found))
+    return EpisodePlan(task=TRIAL + key[0], seed=key[1], instruction=found.sentence, judged=reachable(found))

@@ -22,8 +22,18 @@ EVERYTHING: frozenset[Modality] = frozenset({"visual", "semantic", "behavioural"
 
 
 def adverb(trial: Trial, strength: float, rng: Rng) -> Trial | None:
-    """The same deed in another manner."""
-    return _partner(trial, strength, rng, lambda mine, other: _like(mine, other, manner=other.manner))
+    """The same deed in another manner, where the scene holds what that task looks after."""
+    if not strength:
+        return trial
+    there = {item.name for item in (*trial.scene.things, *trial.scene.fixtures)}
+    found = []
+    for name in tasks.names(family=_family(trial.task), body=None):
+        other = tasks.get(name)
+        if not isinstance(other, Spoken) or other.request == trial.request or other.target not in there:
+            continue
+        if _like(trial.request, other.request, manner=other.request.manner):
+            found.append(name)
+    return _asking(trial, found[int(rng.integers(len(found)))]) if found else None
 
 
 def side(trial: Trial, strength: float, rng: Rng) -> Trial | None:

@@ -21,6 +21,9 @@ from embodia.envs.wrapper import Wrapper
 Prepare: TypeAlias = Callable[[str, int], Trial]
 """The episode of (task, seed), as a pure function."""
 
+TRIAL = "trial/"
+"""Put before a task's name where its trial is played: what a trial asks may be another task, and both may be judged."""
+
 
 class Knowing(Protocol):
     """Somebody who sees the world itself."""
@@ -49,8 +52,8 @@ class Prepared(Wrapper[DeskEnv]):
         self._expert: Knowing | None = None
 
     def reset(self, task: str, seed: int) -> Observation:
-        """Start the trial of (task, seed)."""
-        found = self._prepare(task, seed)
+        """Start the trial of (task, seed); the name may have `TRIAL` before it."""
+        found = self._prepare(task.removeprefix(TRIAL), seed)
         self._expert = self._experts(found.task) if self._experts else None
         return self.inner.play(task, found)
 
