@@ -13,9 +13,10 @@ pytest.importorskip("mujoco")
 from embodia.generate.experts._libero_hand import (
     OPEN,
     STEP_M,
-    Hand,
     crossing_height,
     downward,
+    go_home,
+    hand_of,
     opening_yaw,
     pointing,
     reach,
@@ -81,7 +82,8 @@ def test_only_what_is_near_the_way_counts_as_to_be_crossed():
 
 def test_reach_arrives_and_ends():
     table = Table([0.0, 0.0, 0.3])
-    hand = Hand(world=table, attitude=downward(0.7, table.attitude))
+    hand = hand_of(table)
+    hand.attitude = downward(0.7, table.attitude)
     goal = np.array([0.2, -0.1, 0.1])
     table.follow(hand, reach(hand, lambda: goal))
     assert np.linalg.norm(table.hand - goal) < 0.008
@@ -90,15 +92,25 @@ def test_reach_arrives_and_ends():
 
 def test_reach_gives_up_where_it_cannot_get():
     table = Table([0.0, 0.0, 0.3])
-    hand = Hand(world=table, attitude=table.attitude)
+    hand = hand_of(table)
     assert 5 < len(list(reach(hand, lambda: np.array([1.0, 0.0, 0.3])))) < 30
 
 
 def test_travel_goes_over_what_stands_between_with_room_for_the_load():
     wall = [[0.2, y, z] for y in np.arange(-0.3, 0.3, 0.02) for z in np.arange(0, 0.5, 0.02)]
     table = Table([0.0, 0.0, 0.1], wall)
-    hand = Hand(world=table, attitude=table.attitude)
+    hand = hand_of(table)
     goal = np.array([0.4, 0.0, 0.05])
     table.follow(hand, travel(hand, lambda: goal, hanging=0.1))
     assert table.highest > 0.58
     assert np.linalg.norm(table.hand[:2] - goal[:2]) < 0.02
+
+
+def test_going_home_leads_back_to_place_and_attitude_of_the_start():
+    table = Table([0.1, 0.2, 0.5])
+    hand = hand_of(table)
+    start, hand.attitude = table.hand, downward(1.0, table.attitude)
+    table.follow(hand, reach(hand, lambda: np.array([0.3, 0.0, 0.2])))
+    table.follow(hand, go_home(hand))
+    assert np.linalg.norm(table.hand - start) < 0.05
+    assert np.linalg.norm(rotation_between(table.attitude, downward(0.0, np.eye(3)))) < 0.3

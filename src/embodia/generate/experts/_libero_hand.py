@@ -30,10 +30,11 @@ CLEARANCE_M = 0.025
 
 @dataclass
 class Hand:
-    """The gripper: where it points, and whether it is shut."""
+    """The gripper: the attitude that is wanted, whether it shall be shut, and place and attitude at the start."""
 
     world: World
     attitude: Floats
+    home: tuple[Floats, Floats]
     grip: float = OPEN
 
     def toward(self, place: Floats, speed: float = 1.0) -> Action:
@@ -143,6 +144,18 @@ def rise(hand: Hand, height_m: float, *, limit: int = 25) -> Actions:
     """Go straight up."""
     goal = hand.world.hand + np.array([0.0, 0.0, height_m])
     yield from reach(hand, lambda: goal, near_m=0.02, near_rad=9.0, limit=limit)
+
+
+def go_home(hand: Hand) -> Actions:
+    """Back to where the episode began, with the fingers open: a posture from which everything can be reached."""
+    hand.grip, (place, hand.attitude) = OPEN, hand.home
+    yield from rise(hand, 0.08, limit=10)
+    yield from travel(hand, lambda: place, near_m=0.04)
+
+
+def hand_of(world: World) -> Hand:
+    """The hand as it is at the start."""
+    return Hand(world=world, attitude=world.attitude, home=(world.hand, world.attitude))
 
 
 def _at_height(place: Floats, height: float) -> Floats:

@@ -15,9 +15,14 @@ from embodia.core.errors import ConfigError
 from embodia.envs.adapters._libero_bddl import Atom
 from embodia.envs.adapters.libero import LiberoEnv
 from embodia.envs.protocol import Env
-from embodia.generate.experts._libero_carry import is_held, pick, place
-from embodia.generate.experts._libero_hand import Actions, Hand, stay
+from embodia.generate.experts._libero_carry import is_held, pick, put
+from embodia.generate.experts._libero_fixtures import is_pulled_out, pull_drawer, push_drawer, turn_knob
+from embodia.generate.experts._libero_hand import Actions, Hand, go_home, hand_of, stay
+from embodia.generate.experts._libero_microwave import put_in, shut_door
+from embodia.generate.experts._libero_plan import Chore, chores, drawer_of
 from embodia.generate.experts._libero_world import World
+
+_OVEN = "_heating_region"
 
 
 def build(task: str) -> LiberoExpert:
@@ -40,22 +45,53 @@ class LiberoExpert:
         if not isinstance(env, LiberoEnv):
             raise ConfigError(f"an expert of libero cannot act in {env.provenance.environment!r}")
         if self._actions is None:
-            world = World(env.simulation)
-            self._actions = _script(Hand(world=world, attitude=world.attitude), env.goal)
+            self._actions = _script(hand_of(World(env.simulation)), env.goal)
         return np.clip(next(self._actions), -1.0, 1.0)
 
 
 def _script(hand: Hand, goal: tuple[Atom, ...]) -> Actions:
     while True:
-        for atom in goal:
-            if not hand.world.holds(atom):
-                yield from carry(hand, atom[1], atom[2])
+        for chore in chores(goal):
+            if not is_done(hand.world, chore):
+                yield from do(hand, chore)
+                if not is_done(hand.world, chore):
+                    yield from go_home(hand)
         yield from stay(hand, 1)
 
 
-def carry(hand: Hand, name: str, goal: str) -> Actions:
+def is_done(world: World, chore: Chore) -> bool:
+    """Whether a chore is no longer needed."""
+    if chore.atom:
+        return world.holds(chore.atom)
+    return is_pulled_out(world, chore.name)
+
+
+def do(hand: Hand, chore: Chore) -> Actions:
+    """One attempt at a chore."""
+    world = hand.world
+
+    def done() -> bool:
+        return is_done(world, chore)
+
+    if chore.kind == "carry":
+        yield from carry(hand, chore)
+    elif chore.kind == "turn":
+        yield from turn_knob(hand, chore.name, done)
+    elif chore.kind == "open":
+        yield from pull_drawer(hand, chore.name, done)
+    elif drawer_of(chore.name):
+        yield from push_drawer(hand, chore.name, done)
+    else:
+        yield from shut_door(hand, chore.name, done)
+
+
+def carry(hand: Hand, chore: Chore) -> Actions:
     """Bring a thing on or into another thing or a region."""
-    if not is_held(hand, name):
-        yield from pick(hand, name)
-    if is_held(hand, name):
-        yield from place(hand, name, hand.world.place(goal))
+    oven = hand.world.owner(chore.goal)
+    if chore.goal.endswith(_OVEN):
+        yield from put_in(hand, chore.name, oven, chore.goal)
+        return
+    if not is_held(hand, chore.name):
+        yield from pick(hand, chore.name)
+    if is_held(hand, chore.name):
+        yield from put(hand, chore)
