@@ -204,6 +204,7 @@ def main() -> None:
     rows = {body: played(body) for body in BODIES}
     each = {body: expert_success(body, rows[body], options.episodes) for body in BODIES}
     rates = {row: rate for found in each.values() for row, rate in found.items()}
+    load = f"{os.getloadavg()[0]:.1f}"
     report = {
         **rate_entry(_total(list(rates.values()))),
         "controls": {},
@@ -213,7 +214,7 @@ def main() -> None:
         "seed": 0,
         "notes": "success_rate is that of the experts over all tasks of all bodies. Single-world figures: per second "
         "of processor time on one core, random actions, medians of 7 repeats. Batch figures: two threads; by the clock "
-        f"on a machine that others use too (load {os.getloadavg()[0]:.1f}), and per second of processor time, both threads added.",
+        f"on a machine that others use too (load {load}), and per second of processor time, both threads added.",
     }
     write_result(
         options.out,
