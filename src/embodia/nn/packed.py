@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from embodia.nn.conv1d import Conv1d, ConvTranspose1d, overlapped, windowed
 
-Module = TypeVar("Module", bound=nn.Module)
+Policy = TypeVar("Policy")
 
 
 @runtime_checkable
@@ -99,12 +99,13 @@ class PackedConvTranspose1d(nn.Module):
         return y if self._bias is None else y + self._bias
 
 
-def pack(module: Module) -> Module:
-    """The same module, made ready for acting; what is not float32 on a CPU stays as it is."""
-    module.eval().requires_grad_(False)
-    if available():
-        _pack_inside(module)
-    return module
+def pack(policy: Policy) -> Policy:
+    """The same policy, made ready for acting; what is not a module, or not float32 on a CPU, stays as it is."""
+    if isinstance(policy, nn.Module):
+        policy.eval().requires_grad_(False)
+        if available():
+            _pack_inside(policy)
+    return policy
 
 
 def available() -> bool:

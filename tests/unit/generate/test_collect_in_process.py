@@ -92,7 +92,7 @@ class Shelf:
 @pytest.fixture(autouse=True)
 def here(monkeypatch):
     monkeypatch.setattr(module, "Pool", Desk)
-    monkeypatch.setattr(module.experts, "make", lambda family, task: Guide(task))
+    monkeypatch.setattr(module.experts, "make", lambda family, task, style: Guide(task))
     monkeypatch.setattr(Guide, "fails", frozenset())
     monkeypatch.setattr(Shelf, "kept", {})
     monkeypatch.setattr(Shelf, "room", 10**6)

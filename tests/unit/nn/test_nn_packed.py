@@ -108,3 +108,8 @@ def test_a_packed_module_has_nothing_left_to_train_or_save():
     ready = packed.pack(nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3)))
     assert not any(parameter.requires_grad for parameter in ready.parameters()) and not ready.training
     assert set(ready.state_dict()) == {"1.weight", "1.bias"}
+
+
+def test_what_is_no_module_is_left_alone():
+    policy = object()
+    assert packed.pack(policy) is policy
