@@ -199,11 +199,13 @@ class DeskEnv:
         chosen("task", (task,), self._names)
 
     def _turned(self, task: str, seed: int) -> Observation:
-        """The trial of (task, seed) with the knob turned, or the plain one where the axis does not apply."""
+        """The trial of (task, seed) with the knob turned, or the plain one where the axis or the body does not fit."""
         from embodia.envs.desk import knobs
 
         plain = knobs.trial(task, seed)
-        return self.play(task, knobs.turned(plain, self._knob, self._strength, seed) or plain)
+        turned = knobs.turned(plain, self._knob, self._strength, seed)
+        able = turned is not None and self._with_body(turned.task, turned.scene).body == self._body.name
+        return self.play(task, turned if turned is not None and able else plain)
 
     def _reachable(self) -> tuple[str, ...]:
         """Tasks of reaching each thing that is there: they show what a policy intends."""

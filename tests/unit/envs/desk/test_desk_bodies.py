@@ -171,3 +171,39 @@ def test_the_knob_of_another_body_stands_in_for_the_first_one_alone():
     assert env.contract.embodiment == "desk-arm6" and env.world.scene.body == "arm6"
     with pytest.raises(ConfigError):
         envs.make("desk", EnvConfig(options={"knob": "VB-ROB", "body": "hand"}))
+
+
+def test_a_knob_that_asks_for_what_a_body_cannot_do_leaves_the_plain_episode():
+    for body in ("hand", "arm6"):
+        env = envs.make("desk", EnvConfig(options={"body": body, "knob": "SB-VRB"}))
+        for seed in range(3):
+            env.reset("reach/red-cube", seed)
+            assert env.world.scene.body == body
+            assert not env.judge("reach/red-cube")
+        env.close()
+
+
+def test_a_mirrored_room_has_the_wheels_mirrored_too():
+    scenes = []
+    for options in ({}, {"knob": "VB-SYM"}):
+        env = envs.make("desk", EnvConfig(options={"body": "mobile", **options}))
+        env.reset("navigate/red-mark", 2)
+        scenes.append(env.world)
+        env.close()
+    plain, mirrored = scenes
+    assert np.allclose(mirrored.base(), plain.base() * (1, -1, -1), atol=1e-3)
+    for name in plain.names:
+        assert np.allclose(mirrored.pose(name)[0], plain.pose(name)[0] * (1, -1, 1), atol=1e-6)
+
+
+def test_clutter_is_not_laid_under_the_wheels():
+    env = envs.make("desk", EnvConfig(options={"body": "mobile", "knob": "VB-ISC", "strength": "1"}))
+    blocks = 0
+    for seed in range(8):
+        env.reset("errand/pick/red-cube", seed)
+        clutter = [item for item in env.world.scene.things if item.name.startswith("clutter")]
+        blocks += len(clutter)
+        for item in clutter:
+            assert np.hypot(*(np.array(item.position_m[:2]) - env.world.scene.start_base[:2])) > 0.2
+    env.close()
+    assert blocks

@@ -12,7 +12,7 @@ from embodia.envs.desk.scenes import BodyName, Scene, Thing
 HIDDEN: frozenset[Modality] = frozenset({"behavioural"})
 SEEN: frozenset[Modality] = frozenset({"visual", "behavioural"})
 OTHER_BODY: BodyName = "arm6"
-MOST_CLUTTER, MOVED_M, GAP_M = 4, 0.08, 0.075
+MOST_CLUTTER, MOVED_M, GAP_M, CART_M = 4, 0.08, 0.075, 0.25
 _REACH_M = (0.22, 0.28)
 _TRIES = 60
 
@@ -92,7 +92,9 @@ def mirror(trial: Trial, strength: float, rng: Rng) -> Trial | None:
     fixtures = tuple(
         replace(item, position_m=_mirrored(item.position_m), yaw_rad=-item.yaw_rad) for item in trial.scene.fixtures
     )
-    return replace(trial, scene=replace(trial.scene, things=things, fixtures=fixtures))
+    x, y, turn = trial.scene.start_base
+    scene = replace(trial.scene, things=things, fixtures=fixtures, start_base=(x, -y, -turn))
+    return replace(trial, scene=scene)
 
 
 def morphable(task: str) -> bool:
@@ -131,7 +133,9 @@ def _moved(thing: Thing, scene: Scene, strength: float, rng: Rng) -> Thing:
 def _free(scene: Scene, rng: Rng) -> tuple[float, float] | None:
     for _ in range(_TRIES):
         at = float(rng.uniform(-0.18, 0.18)), float(rng.uniform(-0.24, 0.24))
-        if GAP_M <= gap_m(at, scene) <= 2 * GAP_M:
+        x, y, _ = scene.start_base
+        clear = scene.body != "mobile" or math.hypot(at[0] - x, at[1] - y) > CART_M
+        if clear and GAP_M <= gap_m(at, scene) <= 2 * GAP_M:
             return at
     return None
 
