@@ -102,6 +102,38 @@ def test_a_thing_that_is_knocked_out_of_the_hand_is_picked_up_again():
     assert taken and found is not None and found > taken[0] + 10
 
 
+@pytest.mark.parametrize("name", ["drawer/open/red", "drawer/open/purple", "chain/open-drawer"])
+def test_opening_never_begins_with_closing(name):
+    target = tasks.get(name).target
+    for seed in range(3):
+        openings = []
+
+        def watch(world, step, seen=openings):
+            seen.append(world.joint(target))
+
+        assert play(name, seed, meddle=watch) is not None
+        assert min(openings) > openings[0] - 0.004 and len(openings) < 45
+
+
+@pytest.mark.long
+def test_hardly_ever_is_something_else_done_on_the_way():
+    done, tried = [], 0
+    for seed, task in enumerate(tasks.get(name) for name in tasks.names() if not name.startswith("chain")):
+        other = tasks.get(task.partners[seed % len(task.partners)])
+        world = begin(task.name, seed)
+        expert, memory, theirs, after = experts.build(other.name), task.begin(world), other.begin(world), 0
+        held = False
+        for _ in range(160):
+            world.apply(expert.choose(world))
+            held = task.success(world, memory) or held
+            after += other.success(world, theirs)
+            if after > 6:
+                break
+        tried += 1
+        done += [(task.name, other.name)] if held else []
+    assert tried > 400 and len(done) <= 0.02 * tried, done
+
+
 def test_after_success_the_expert_goes_on_and_does_no_harm():
     name = "place/red-cube/bowl"
     world, task = begin(name, 1), tasks.get(name)

@@ -20,6 +20,8 @@ from embodia.generate.experts._desk_motion import Actions
 _LOW_M = 0.016
 _HANDLE_M = 0.026
 """From a drawer's front to the middle of its handle."""
+_BESIDE_M, _AJAR_M = 0.019, 0.02
+"""Where a handle is taken, from its middle, so that no pad meets the stem; how wide the pads are open before."""
 _BEHIND_M = 0.062
 _LOST_M = 0.03
 
@@ -94,20 +96,24 @@ def _line(world: World, name: str, goal: Floats) -> Floats:
 
 
 def pull_drawer(hand: Hand, drawer: str, far_m: float = 0.11) -> Actions:
-    """Take the handle between the pads and pull the drawer out."""
+    """Take the handle between the pads, beside its stem, and pull the drawer out."""
     world = hand.world
-    hand.closed = 0.72
+    hand.closed = 1.0 - _AJAR_M / world.arms[hand.arm].arm.gripper.opening_m
     inward = _inward(world, drawer)
+    beside = _BESIDE_M * np.array([-inward[1], inward[0], 0.0])
     yaw = float(np.arctan2(inward[1], inward[0]))
     turn = yaw + np.pi / 2 if hand.yaw >= yaw else yaw - np.pi / 2
-    up = np.array([0.0, 0.0, 0.07])
-    yield from travel(hand, fixed(handle(world, drawer) + up), turn, near_m=0.012)
-    yield from move(hand, lambda: handle(world, drawer), turn, near_m=0.006, limit=20)
+
+    def grip() -> Floats:
+        return handle(world, drawer) + beside
+
+    yield from travel(hand, fixed(grip() + np.array([0.0, 0.0, 0.07])), turn, near_m=0.008)
+    yield from move(hand, grip, turn, near_m=0.006, limit=20)
     yield from squeeze(hand, CLOSED)
     for _ in range(40):
         if world.joint(drawer) > far_m - 0.008:
             break
-        yield hand.toward(handle(world, drawer) - 0.05 * inward, turn, speed=0.8)
+        yield hand.toward(grip() - 0.05 * inward, turn, speed=0.8)
     yield from squeeze(hand, 0.6, least=2)
     yield from rise(hand, 0.14)
 
