@@ -75,8 +75,8 @@ class ActionSpec:
 
     def __post_init__(self) -> None:
         _require_rate(self.rate_hz)
-        if not self.parts or self.chunk < 0:
-            raise ConfigError("an action has at least one part and no negative chunk", leaf="parts")
+        if self.chunk < 0 or (self.recorded and not self.parts):
+            raise ConfigError("a recorded action has at least one part, and no chunk is negative", leaf="parts")
 
     @property
     def dim(self) -> int:
