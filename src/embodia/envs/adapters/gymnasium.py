@@ -24,7 +24,7 @@ from embodia.core.names import unknown
 from embodia.core.provenance import Provenance
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, Representation, StatePart
 from embodia.core.types import Array, Observation, check_actions
-from embodia.envs.protocol import CameraView, EnvConfig, Split, StepResult, resolve_views
+from embodia.envs.protocol import CameraView, EnvConfig, Split, StepResult, chosen, resolve_views
 from embodia.envs.versions import installed
 
 OPTIONS = ("representation", "sentence", "rate_hz")
@@ -114,7 +114,8 @@ class GymnasiumEnv:
         return (_SAID[split].format(said),)
 
     def scene_partners(self, task: str) -> tuple[str, ...]:
-        """None: an id is a scene of its own."""
+        """None: an id is a scene of its own. Raises `UnknownNameError`."""
+        chosen("task", (task,), self.tasks)
         return ()
 
     def close(self) -> None:
