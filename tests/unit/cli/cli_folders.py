@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from embodia.core.config import to_json
 from embodia.core.types import ActionChunk
@@ -45,13 +46,14 @@ def dots(folder, seeds=range(2), length=4):
     return folder
 
 
-class Guided:
+class Guided(torch.nn.Module):
     """Goes to the square that the sentence names, found by its colour; `lazy` episodes stay where they are."""
 
     history = 1
     colours = {"red": (220, 40, 40), "blue": (40, 60, 220)}  # noqa: RUF012
 
     def __init__(self, lazy=False, chunk=4):
+        super().__init__()
         contract = make("dots", ENV).contract
         self.contract = replace(contract, action=replace(contract.action, chunk=chunk))
         self.lazy, self.chunk = lazy, chunk
