@@ -32,7 +32,7 @@ def contract_of(
     rate_hz = float(info["fps"])
     state_dim = _dim(features, layout.STATE, path)
     parts = state if state is not None else (StatePart(name="state", dim=state_dim),) if state_dim else ()
-    spec = ActionSpec(parts=action, rate_hz=rate_hz)
+    spec = ActionSpec(parts=action, rate_hz=rate_hz, recorded=bool(action))
     for name, found, given in (
         (layout.ACTION, _dim(features, layout.ACTION, path), spec.dim),
         (layout.STATE, state_dim, sum(part.dim for part in parts)),
