@@ -29,8 +29,8 @@ from embodia.generate.experts._libero_plan import drawer_of
 from embodia.generate.experts._libero_world import World
 
 _UP = np.array([0.0, 0.0, 1.0])
-_DIP = 0.35
-"""How far below the horizontal a hand points that grips a handle from the front, radians."""
+_DIP, _PUSH_DIP = 0.35, 0.5
+"""How far below the horizontal a hand points that grips a handle from the front, or pushes it, radians."""
 _ROOM_M, _FAR_M = -0.13, -0.152
 """Where a drawer's joint stands when it is open far enough to put something in, and how far it is pulled for that."""
 _BAR_M = 0.018
@@ -66,20 +66,22 @@ def pull_drawer(hand: Hand, region: str, done: Callable[[], bool]) -> Actions:
 
 
 def push_drawer(hand: Hand, region: str, done: Callable[[], bool]) -> Actions:
-    """Push a drawer shut with closed fingers until `done`."""
+    """Push a drawer shut with closed fingers until `done`; level, as the handle above it is in the palm's way."""
     world = hand.world
     out = outwards(world, region)
     hand.grip = SHUT
-    hand.attitude = downward(float(np.arctan2(out[0], -out[1])), world.attitude)
-    start = handle(world, region) + 0.06 * out
-    yield from travel(hand, lambda: start)
-    yield from reach(hand, lambda: start, near_m=0.015, limit=40)
+    level = pointing(-out * np.cos(_PUSH_DIP) - _UP * np.sin(_PUSH_DIP), np.cross(_UP, out))
+    hand.attitude = nearer_half(level, world.attitude)
+    start = handle(world, region) + 0.08 * out
+    yield from travel(hand, lambda: start + 0.05 * _UP)
+    yield from reach(hand, lambda: start, near_m=0.015, near_rad=0.2, limit=50)
     for _ in range(70):
         if done():
             break
-        yield hand.toward(handle(world, region) - 0.05 * out, 0.7)
-    away = world.hand + 0.06 * out
+        yield hand.toward(handle(world, region) - 0.05 * out, 0.8)
+    away = world.hand + 0.08 * out
     yield from reach(hand, lambda: away, near_m=0.02, near_rad=9.0, limit=15)
+    hand.attitude = hand.home[1]
     yield from rise(hand, 0.12)
 
 

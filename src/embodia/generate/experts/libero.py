@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from embodia.core.errors import ConfigError
 from embodia.envs.adapters._libero_bddl import Atom
 from embodia.envs.adapters.libero import LiberoEnv
 from embodia.envs.protocol import Env
+from embodia.generate.experts._inside import adapter
 from embodia.generate.experts._libero_carry import is_held, pick, put
 from embodia.generate.experts._libero_fixtures import is_pulled_out, pull_drawer, push_drawer, turn_knob
 from embodia.generate.experts._libero_hand import Actions, Hand, go_home, hand_of, stay
@@ -42,10 +42,9 @@ class LiberoExpert:
 
     def act(self, env: Env) -> npt.NDArray[np.float32]:
         """Hand displacement (3), turn (3) and gripper (1), each in [-1, 1]."""
-        if not isinstance(env, LiberoEnv):
-            raise ConfigError(f"an expert of libero cannot act in {env.provenance.environment!r}")
+        inside = adapter(env, LiberoEnv, "libero")
         if self._actions is None:
-            self._actions = _script(hand_of(World(env.simulation)), env.goal)
+            self._actions = _script(hand_of(World(inside.simulation)), inside.goal)
         return np.clip(next(self._actions), -1.0, 1.0)
 
 
