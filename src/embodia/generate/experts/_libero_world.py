@@ -107,13 +107,6 @@ class World:
         """Height of the surface that the lowest thing stands on."""
         return min((float(self.points(name)[:, 2].min()) for name in self.bodies if self._geoms[name]), default=BELOW)
 
-    def geom_points(self, geom: str) -> Floats:
-        """Points through one box, by its name (P 3). Raises `EnvironmentFailure`."""
-        number = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_GEOM, geom)
-        if number < 0:
-            raise EnvironmentFailure(f"the scene has no shape {geom!r}", file=self.simulation.path)
-        return self._points_of(int(number))
-
     def _points_of(self, geom: int) -> Floats:
         kind, size = self.model.geom_type[geom], self.model.geom_size[geom]
         half = size
