@@ -246,3 +246,26 @@ def test_a_drawer_is_pulled_out_and_pushed_in():
     assert hand.world.joint("drawer") > 0.09
     run(hand, push.push_drawer(hand, "drawer"))
     assert hand.world.joint("drawer") < 0.012
+
+
+@pytest.mark.parametrize("x", [-0.12, 0.115])
+@pytest.mark.parametrize("y", [-0.22, 0.0, 0.22])
+def test_wherever_a_bowl_may_stand_the_hand_can_tip_a_cup_over_it(x, y):
+    hand = Hand(world=world(things=()), closed=hands.CLOSED, tilt=1.0)
+    goal, yaw = np.array([x - 0.033, y, 0.125]), -np.pi / 10
+    run(hand, hands.move(hand, hands.fixed(goal), yaw, near_m=0.005))
+    for step in range(40):
+        hand.tilt = max(-1.5, 1.0 - 0.1 * step)
+        hand.world.apply(hand.toward(goal, yaw))
+        assert np.linalg.norm(hand.at - goal) < 0.02, hand.tilt
+
+
+def test_bowls_to_pour_into_stand_within_reach():
+    from embodia.envs.desk import tasks
+
+    task = tasks.get("pour/red-cup/blue-bowl")
+    spots = np.array(
+        [item.position_m[:2] for seed in range(40) for item in task.scene(np.random.default_rng(seed)).fixtures]
+    )
+    assert spots[:, 0].max() < 0.115 and np.abs(spots[:, 1]).max() < 0.22
+    assert np.ptp(spots[:, 0]) > 0.15 and np.ptp(spots[:, 1]) > 0.35

@@ -20,6 +20,8 @@ from embodia.envs.desk.world import World
 
 CUP_M, BOWL_M, BALL_M = (0.03, 0.035), (0.065, 0.022), 0.009
 BALLS, ENOUGH = 2, 2
+_BOWL_X_M, _BOWL_Y_M = (-0.12, 0.115), (-0.22, 0.22)
+"""Where a cup can be tipped over: farther away the wrist cannot lean that far."""
 _GREY = (0.85, 0.85, 0.85, 1.0)
 
 
@@ -54,7 +56,7 @@ def _lay(cups: tuple[str, str], bowls: tuple[str, str], rng: np.random.Generator
             kind="bowl",
             name=f"{colour}-bowl",
             size_m=BOWL_M,
-            position_m=(*table.spot(0.085, x=(-0.12, 0.16)), 0.0),
+            position_m=(*table.spot(0.085, x=_BOWL_X_M, y=_BOWL_Y_M), 0.0),
             rgba=COLOURS[colour],
         )
         for colour in sorted(bowls)
