@@ -167,6 +167,37 @@ def test_the_same_policy_twice_gets_two_rows(tmp_path):
     assert [row["policy"] for row in board_of_runs(tmp_path)["suites"][0]["rows"]] == ["a tiny (1)", "a tiny (2)"]
 
 
+@pytest.mark.parametrize("folder", [True, False], ids=["folder", "file"])
+def test_random_actions_beside_an_expert_have_a_row_of_their_own(tmp_path, folder):
+    if folder:
+        place = evaluated(tmp_path / "expert", "expert", hits(1.0))
+        report = json.loads((place / "report.json").read_text())
+        (place / "report.json").write_text(json.dumps({**report, "policy": {"name": "expert"}}))
+        rows = [episode(task, seed, True) for task in TASKS for seed in range(30)]
+        random = [episode(task, seed, seed == 0, arm="random_policy") for task in TASKS for seed in range(10)]
+        write_episodes(place / "episodes.jsonl", [*rows, *random])
+    else:
+        place = result(tmp_path / "expert.json", "expert", 30, 30)
+        rate = rate_entry(Rate(successes=1, n=10))
+        value = {**json.loads(place.read_text()), "control_per_task": {"random_policy": dict.fromkeys(TASKS, rate)}}
+        place.write_text(json.dumps(value))
+    entries, _ = gather([tmp_path])
+    found = {entry.policy: entry.rate() for entry in entries}
+    assert found == {"expert": Rate(successes=60, n=60), "random": Rate(successes=2, n=20)}
+    board = make_board(entries)
+    assert board["references"] == ["expert", "random"] and all(
+        row["ranks"] is None for row in board["suites"][0]["rows"]
+    )
+
+
+def test_random_actions_on_part_of_the_tasks_have_none(tmp_path):
+    place = result(tmp_path / "expert.json", "expert", 30, 30)
+    rate = rate_entry(Rate(successes=1, n=10))
+    value = {**json.loads(place.read_text()), "control_per_task": {"random_policy": {TASKS[0]: rate}}}
+    place.write_text(json.dumps(value))
+    assert [entry.policy for entry in gather([tmp_path])[0]] == ["expert"]
+
+
 def test_missing_places_are_errors(tmp_path):
     with pytest.raises(MissingFileError, match="nowhere"):
         gather([tmp_path / "nowhere"])

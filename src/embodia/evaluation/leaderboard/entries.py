@@ -7,12 +7,13 @@ far as they are known. Everything else would compare two different questions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from embodia.core.errors import CorruptFileError, MissingFileError
-from embodia.evaluation.episodes import POLICY, of_arm, read_episodes
+from embodia.evaluation.controls import RANDOM_POLICY
+from embodia.evaluation.episodes import POLICY, read_episodes
 from embodia.evaluation.report import EPISODES, PAGE, REPORT
 from embodia.evaluation.results import SHARED_KEYS
 from embodia.evaluation.statistics import Rate
@@ -77,11 +78,10 @@ def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[str]]:
     found: list[Entry] = []
     passed: list[str] = []
     for path in dict.fromkeys(place for given in paths for place in _places(Path(given))):
-        entry = _entry(path)
-        if entry is None:
+        entries = _entries(path)
+        found += entries
+        if not entries:
             passed.append(path.as_posix())
-        else:
-            found.append(entry)
     found.sort(key=lambda entry: not entry.paired)
     unique: dict[Any, Entry] = {}
     for entry in found:
@@ -99,37 +99,50 @@ def _places(path: Path) -> list[Path]:
     return reports + sorted(p for p in path.rglob("*.json") if not any(parent in inside for parent in p.parents))
 
 
-def _entry(path: Path) -> Entry | None:
+def _entries(path: Path) -> list[Entry]:
+    """The entry of a place, and random actions as one of their own where they were the control of an expert."""
     try:
         return _of_folder(path.parent) if path.name == REPORT else _of_file(path)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"is no evaluation as this release writes it: {error!r}", file=path) from error
 
 
-def _of_folder(folder: Path) -> Entry | None:
+def _of_folder(folder: Path) -> list[Entry]:
     report = read_json(folder / REPORT)
     if not _is_evaluation(report) or not (folder / EPISODES).exists():
-        return None
-    episodes = of_arm(read_episodes(folder / EPISODES), POLICY)
-    outcomes: dict[str, dict[Any, bool]] = {}
-    for item in episodes:
-        outcomes.setdefault(item.task, {})[item.seed] = item.success
+        return []
+    outcomes: dict[str, dict[str, dict[Any, bool]]] = {POLICY: {}, RANDOM_POLICY: {}}
+    for item in read_episodes(folder / EPISODES):
+        if item.arm in outcomes:
+            outcomes[item.arm].setdefault(item.task, {})[item.seed] = item.success
     page = folder / PAGE
-    return Entry(
+    entry = Entry(
         **_facts(report, folder.as_posix()),
-        outcomes=outcomes,
+        outcomes=outcomes[POLICY],
         clips=tuple(clip for clip in report.get("clips", ()) if clip["arm"] == POLICY),
         folder=folder,
         page=page if page.exists() else None,
     )
+    return [entry, *_random_beside(entry, outcomes[RANDOM_POLICY])]
 
 
-def _of_file(path: Path) -> Entry | None:
+def _of_file(path: Path) -> list[Entry]:
     report = read_json(path)
     if not _is_evaluation(report):
-        return None
-    outcomes = {task: _made_up(path.as_posix(), entry) for task, entry in report["per_task"].items()}
-    return Entry(**_facts(report, path.as_posix()), outcomes=outcomes)
+        return []
+
+    def made_up(per_task: Mapping[str, Any]) -> dict[str, Outcomes]:
+        return {task: _made_up(path.as_posix(), rate) for task, rate in per_task.items()}
+
+    entry = Entry(**_facts(report, path.as_posix()), outcomes=made_up(report["per_task"]))
+    return [entry, *_random_beside(entry, made_up(report.get("control_per_task", {}).get(RANDOM_POLICY, {})))]
+
+
+def _random_beside(entry: Entry, outcomes: Mapping[str, Outcomes]) -> list[Entry]:
+    """Random actions judged beside an expert on the same tasks: the other sanity row."""
+    if entry.policy != "expert" or set(outcomes) != set(entry.outcomes):
+        return []
+    return [replace(entry, policy="random", outcomes=outcomes, controls={}, clips=())]
 
 
 def _is_evaluation(report: Any) -> bool:
