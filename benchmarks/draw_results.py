@@ -25,6 +25,7 @@ TITLES: Mapping[str, str] = {
     "libero": "LIBERO, four suites, one policy",
     "libero_experts": "LIBERO's scripted expert, successes of attempts",
     "aloha_transfer_cube": "ALOHA transfer cube, ACT",
+    "peer_desk": "Reach on Desk after 6,400 samples: our small ACT; LeRobot's policies stand beside it below",
     "generalisation_desk": "A Desk policy under everything that may change",
     "redteam": "Red team: planted cheats that were caught",
     "autoeval": "AutoEval: the learned judge against the true predicate",
@@ -58,7 +59,8 @@ def text_of(row: Mapping[str, Any]) -> str:
 
 def page(results: Mapping[str, dict[str, Any]]) -> str:
     """The whole text."""
-    sections = [_head(), _rates(results), _suites(results), _speed(results), _parity(results), _others(results)]
+    sections = [_head(), _rates(results), _suites(results), _peers(results), _speed(results)]
+    sections += [_parity(results), _others(results)]
     return "\n".join(section for section in sections if section)
 
 
@@ -105,6 +107,23 @@ def _suites(results: Mapping[str, dict[str, Any]]) -> str:
     return (
         "## Suites: are they what they say?\n\nA suite whose expert fails, or whose random actions succeed, measures "
         f"something else than it says.\n\n{table}"
+    )
+
+
+def _peers(results: Mapping[str, dict[str, Any]]) -> str:
+    rows, paired = [], []
+    for name in (name for name in results if name.startswith("peer_")):
+        for side, entry in results[name]["contenders"].items():
+            cost = entry["training"]
+            spent = f"{cost['processor_s']:g} s, {cost['samples_per_processor_s']:g} samples/s"
+            rows.append([_link(name), side, text_of(entry), spent, f"{cost['memory_mb']:g} MB"])
+        paired += [f"- {which}: {verdict['text']}" for which, verdict in results[name]["paired"].items()]
+    table = _table(("file", "policy", "success", "training, processor time", "memory"), rows)
+    return (
+        "## The peer on the same work\n\nThe same episodes, samples, batch size and peak learning rate, the same judge "
+        f"and seeds.\n\n{table}\n" + "\n".join(paired) + "\n"
+        if rows
+        else ""
     )
 
 
