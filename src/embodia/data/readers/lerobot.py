@@ -72,10 +72,9 @@ def _dim(features: dict[str, Any], name: str, path: Path) -> int:
 
 
 def _camera(name: str, feature: dict[str, Any], path: Path) -> CameraSpec:
-    shape = feature.get("shape")
-    kind = feature.get("dtype")
-    sizes = isinstance(shape, list) and len(shape) == 3 and all(type(size) is int and size > 0 for size in shape)
-    if kind != "video" or not sizes or shape[2] != 3:
-        message = f"expected a video (H, W, 3), got {kind!r} {shape!r}"
-        raise CorruptFileError(message, file=path, leaf=f"features.{name}")
-    return CameraSpec(name=name[len(_CAMERA) :], height=shape[0], width=shape[1])
+    match feature.get("shape"), feature.get("dtype"):
+        case [int(height), int(width), 3], "video" if min(height, width) > 0:
+            return CameraSpec(name=name[len(_CAMERA) :], height=height, width=width)
+        case shape, kind:
+            message = f"expected a video (H, W, 3), got {kind!r} {shape!r}"
+            raise CorruptFileError(message, file=path, leaf=f"features.{name}")

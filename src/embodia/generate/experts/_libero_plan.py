@@ -56,5 +56,5 @@ def _chore(atom: Atom, atoms: list[Atom]) -> Chore:
     kind = _KINDS[atom[0]]
     if kind != "carry":
         return Chore(kind=kind, name=atom[1], atom=atom)
-    same = [other for other in atoms if len(other) == 3 and other[2] == atom[2]]
+    same: list[Atom] = [other for other in atoms if len(other) == 3 and other[2] == atom[2]]
     return Chore(kind=kind, name=atom[1], goal=atom[2], atom=atom, part=same.index(atom), parts=len(same))
