@@ -20,7 +20,7 @@ from embodia.envs.desk.world import World
 
 CUP_M, BOWL_M, BALL_M = (0.03, 0.035), (0.065, 0.022), 0.009
 BALLS, ENOUGH = 2, 2
-_BOWL_X_M, _BOWL_Y_M = (-0.12, 0.115), (-0.22, 0.22)
+_BOWL_X_M, _BOWL_Y_M = (-0.12, 0.09), (-0.22, 0.22)
 """Where a cup can be tipped over: farther away the wrist cannot lean that far."""
 _GREY = (0.85, 0.85, 0.85, 1.0)
 
