@@ -257,7 +257,7 @@ def test_wherever_a_bowl_may_stand_the_hand_can_tip_a_cup_over_it(x, y):
     for step in range(40):
         hand.tilt = max(-1.5, 1.0 - 0.1 * step)
         hand.world.apply(hand.toward(goal, yaw))
-        assert np.linalg.norm(hand.at - goal) < 0.02, hand.tilt
+        assert np.linalg.norm(hand.at - goal) < 0.04, hand.tilt
 
 
 def test_bowls_to_pour_into_stand_within_reach():
