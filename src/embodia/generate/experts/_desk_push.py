@@ -14,7 +14,7 @@ import numpy.typing as npt
 from embodia.envs.desk.tasks.button import HELD_STEPS
 from embodia.envs.desk.tasks.push import SIDES
 from embodia.envs.desk.world import World
-from embodia.generate.experts._desk_hand import CLOSED, Floats, Hand, fixed, move, rise, squeeze, travel, wait
+from embodia.generate.experts._desk_hand import CLOSED, Floats, Hand, fixed, move, rise, squeeze, travel, wait, wrapped
 from embodia.generate.experts._desk_motion import Actions
 
 _LOW_M = 0.016
@@ -60,15 +60,16 @@ def stroke(hand: Hand, name: str, goal: Floats, *, near_m: float, past: bool = F
             yield from rise(hand, _LOW_M + 0.07)
         behind = hand.world.pose(name)[0] - _BEHIND_M * line
         behind[2] = _LOW_M
-        yield from travel(hand, fixed(behind + np.array([0.0, 0.0, 0.06])), near_m=0.025)
-        yield from move(hand, fixed(behind), near_m=0.012, limit=15)
-        if (yield from _follow(hand, name, goal, near_m, line if past else None)):
+        yaw = _flat(hand, line)
+        yield from travel(hand, fixed(behind + np.array([0.0, 0.0, 0.06])), yaw, near_m=0.025)
+        yield from move(hand, fixed(behind), yaw, near_m=0.012, limit=15)
+        if (yield from _follow(hand, name, goal, near_m, line if past else None, yaw)):
             break
     yield from rise(hand, 0.1)
 
 
 def _follow(
-    hand: Hand, name: str, goal: Floats, near_m: float, fixed_line: Floats | None
+    hand: Hand, name: str, goal: Floats, near_m: float, fixed_line: Floats | None, yaw: float
 ) -> Generator[npt.NDArray[np.float32], None, bool]:
     """Push while the thing stays in front of the hand; whether it arrived."""
     for _ in range(40):
@@ -85,8 +86,15 @@ def _follow(
             return False
         target = hand.at + min(0.06, 0.03 + float(left @ line)) * line - 2.0 * aside
         target[2] = _LOW_M
-        yield hand.toward(target, speed=0.7)
+        yield hand.toward(target, yaw, speed=0.7)
     return False
+
+
+def _flat(hand: Hand, line: Floats) -> float:
+    """The heading nearest to now at which a flat side of the closed pads pushes along a line."""
+    quarter = np.pi / 2
+    off = float(np.arctan2(line[1], line[0])) - hand.yaw
+    return wrapped(hand.yaw + (off + quarter / 2) % quarter - quarter / 2)
 
 
 def _line(world: World, name: str, goal: Floats) -> Floats:

@@ -15,6 +15,8 @@ from embodia.envs.conformance import check_env
 from embodia.envs.desk import tasks
 from embodia.envs.desk.bodies import BODIES
 from embodia.generate import experts
+from embodia.generate.experts import _desk_push as pushing
+from embodia.generate.experts._desk_hand import Hand, wrapped
 
 pytestmark = pytest.mark.sim
 
@@ -149,6 +151,24 @@ def test_bodies_meet_the_same_scene_from_the_same_seed(made):
 @pytest.mark.parametrize(("body", "name"), CASES)
 def test_the_expert_does_it_with_another_body(made, body, name):
     assert play(made[body], name, 0) and play(made[body], name, 1)
+
+
+@pytest.mark.parametrize(("body", "seed"), [("hand", 4), ("hand", 8), ("arm6", 4), ("arm7", 8)])
+def test_a_cylinder_is_pushed_askew_without_falling_over(made, body, seed):
+    env, task = made[body], "push/red-cylinder/mark"
+    assert play(env, task, seed)
+    tipped = env.world.pose("red-cylinder")[1][1:3]
+    assert 1 - 2 * tipped @ tipped > 0.95
+
+
+@pytest.mark.parametrize("turn", np.linspace(-3.1, 3.1, 9))
+def test_a_push_meets_a_flat_side_of_the_pads_by_turning_as_little_as_possible(made, turn):
+    made["arm7"].reset("push/red-cylinder/mark", 0)
+    hand = Hand(world=made["arm7"].world)
+    heading = pushing._flat(hand, np.array([math.cos(turn), math.sin(turn), 0.0]))
+    quarters = (turn - heading) / (math.pi / 2)
+    assert math.isclose(quarters, round(quarters), abs_tol=1e-6)
+    assert abs(wrapped(heading - hand.yaw)) <= math.pi / 4 + 1e-9
 
 
 @pytest.mark.parametrize(("body", "name"), [("arm6", "place/yellow-cube/bowl"), ("hand", "push/purple-cube/mark")])
