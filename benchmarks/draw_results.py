@@ -39,8 +39,8 @@ TITLES: Mapping[str, str] = {
 
 
 def found() -> dict[str, dict[str, Any]]:
-    """Result files by name, those of suites as suites/NAME."""
-    paths = sorted([*RESULTS.glob("*.json"), *RESULTS.glob("suites/*.json")])
+    """Result files by name, those of a folder as FOLDER/NAME."""
+    paths = sorted([*RESULTS.glob("*.json"), *RESULTS.glob("suites/*.json"), *RESULTS.glob("policies/*.json")])
     return {str(path.relative_to(RESULTS).with_suffix("")): read_json(path) for path in paths}
 
 
@@ -59,7 +59,7 @@ def text_of(row: Mapping[str, Any]) -> str:
 
 def page(results: Mapping[str, dict[str, Any]]) -> str:
     """The whole text."""
-    sections = [_head(), _rates(results), _suites(results), _peers(results), _speed(results)]
+    sections = [_head(), _rates(results), _suites(results), _policies(results), _peers(results), _speed(results)]
     sections += [_parity(results), _others(results)]
     return "\n".join(section for section in sections if section)
 
@@ -108,6 +108,18 @@ def _suites(results: Mapping[str, dict[str, Any]]) -> str:
         "## Suites: are they what they say?\n\nA suite whose expert fails, or whose random actions succeed, measures "
         f"something else than it says.\n\n{table}"
     )
+
+
+def _policies(results: Mapping[str, dict[str, Any]]) -> str:
+    rows = []
+    for name, result in results.items():
+        if not name.startswith("policies/"):
+            continue
+        control = result.get("controls", {}).get("random_policy")
+        who = " ".join(str(result["subject"][key]) for key in ("name", "size") if key in result["subject"])
+        rows.append([_link(name), who, f"**{text_of(result)}**", "not run" if control is None else text_of(control)])
+    table = _table(("file", "policy", "success", "random actions"), rows)
+    return f"## Policies on suites\n\n{table}" if rows else ""
 
 
 def _peers(results: Mapping[str, dict[str, Any]]) -> str:
@@ -165,7 +177,7 @@ def _others(results: Mapping[str, dict[str, Any]]) -> str:
     shown = {name for name, _ in rated(results)}
     names = [name for name in results if name not in shown and "/" not in name]
     names = [name for name in names if name != "speed" and not name.startswith("parity_")]
-    rows = [[_link(name), f"`{results[name]['command']}`"] for name in names]
+    rows = [[_link(name), f"`{results[name].get('command', 'embodia report')}`"] for name in names]
     return f"## Further files\n\n{_table(('file', 'command'), rows)}" if rows else ""
 
 

@@ -13,6 +13,8 @@ def test_readme_of_results_is_what_the_files_say():
     assert done.returncode == 0, "docs/results.md is out of date: python benchmarks/draw_results.py"
 
 
-def test_every_result_states_its_command():
-    files = sorted((ROOT / "results").rglob("*.json"))
-    assert [path.name for path in files if not json.loads(path.read_text()).get("command")] == []
+def test_every_rate_states_its_command_and_number_of_episodes():
+    found = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / "results").rglob("*.json"))}
+    rated = {name: result for name, result in found.items() if "success_rate" in result}
+    assert len(rated) > 10
+    assert [name for name, result in rated.items() if not result.get("command") or "n" not in result] == []
