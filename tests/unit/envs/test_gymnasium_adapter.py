@@ -161,3 +161,9 @@ def test_processes_play_what_one_process_plays():
         for action in chunk:
             sensed = alone.step(action)[0]
         np.testing.assert_array_equal(took[slot].state[-1], sensed.state[0, 0])
+
+
+@pytest.mark.parametrize("rate", ["fast", "0", "-3", "nan", ""])
+def test_a_rate_that_is_none_is_refused(rate):
+    with pytest.raises(ConfigError, match="rate"):
+        envs.make("gymnasium", EnvConfig(options={"rate_hz": rate}))

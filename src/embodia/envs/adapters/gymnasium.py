@@ -203,7 +203,10 @@ class GymnasiumEnv:
 
     def _rate(self) -> float:
         if "rate_hz" in self._options:
-            return float(self._options["rate_hz"])
+            try:
+                return float(self._options["rate_hz"])
+            except ValueError as error:
+                raise ConfigError(f"{self._options['rate_hz']!r} is no rate", leaf="options.rate_hz") from error
         dt = getattr(self._env.unwrapped, "dt", None)
         return 1.0 / float(dt) if dt else float(self._env.metadata.get("render_fps", 0) or 30.0)
 
@@ -215,7 +218,7 @@ def _make(task: str, config: EnvConfig, render_mode: str | None = None) -> gymna
     try:
         spec = gymnasium.spec(task)
         sized = size if str(spec.entry_point).startswith("gymnasium.envs.mujoco") else {}
-        shown = {"render_mode": render_mode} if render_mode else {}
+        shown: dict[str, Any] = {"render_mode": render_mode} if render_mode else {}
         env = gymnasium.make(spec, disable_env_checker=True, **shown, **sized)
     except gymnasium.error.Error as error:
         raise unknown("gymnasium id", task, sorted(gymnasium.registry)) from error
