@@ -25,7 +25,7 @@ def adverb(trial: Trial, strength: float, rng: Rng) -> Trial | None:
     """The same deed in another manner, where the scene holds what that task looks after."""
     if not strength:
         return trial
-    there = {item.name for item in (*trial.scene.things, *trial.scene.fixtures)}
+    there = {thing.name for thing in trial.scene.things} | {fixture.name for fixture in trial.scene.fixtures}
     found = []
     for name in tasks.names(family=_family(trial.task), body=None):
         other = tasks.get(name)
