@@ -96,3 +96,37 @@ def test_pressing_the_wrong_one_first_spoils_it(env):
             world.data.qpos[int(joint.qposadr[0])] = depth * joint.range[1]
             found.append(task.success(world, memory))
     assert memory["pressed"] == (second, first) and not any(found)
+
+
+def test_what_was_hidden_or_lit_is_as_it_was_in_the_next_episode(env):
+    env.reset("recall/place/red-cylinder", 0)
+    rest(env, 12)
+    mark = env.world.model.body("fixture0").id
+    assert env.world.model.geom_rgba[env.world.model.geom_bodyid == mark][0, 3] == 0.0
+    env.reset("push/red-cylinder/mark", 0)
+    mark = env.world.model.body("fixture0").id
+    assert env.world.model.geom_rgba[env.world.model.geom_bodyid == mark][0, 3] == 1.0
+    env.reset("recall/lit", 3)
+    env.reset("recall/lit", 4)
+    assert np.allclose(colour_of(env, 1), env.world.scene.fixtures[1].rgba)
+
+
+def test_memory_counts_from_when_it_is_asked(env):
+    env.reset("recall/order", 2)
+    rest(env, 15)
+    env.ask("recall/order")
+    assert np.allclose(colour_of(env, 0), recall.LIT)
+    rest(env, 10)
+    assert np.allclose(colour_of(env, 1), recall.LIT)
+
+
+def test_pressing_before_the_show_is_over_spoils_it(env):
+    env.reset("recall/lit", 0)
+    world = env.world
+    memory = {"since_s": float(world.data.time), "pressed": (), "down": ""}
+    first = recall.buttons(world)[0]
+    joint = world.model.joint("fixture0/part")
+    world.data.qpos[int(joint.qposadr[0])] = joint.range[1]
+    assert world.joint(first) > 0.9 and not recall.TASKS[0].success(world, memory)
+    rest(env, 12)
+    assert not recall.TASKS[0].success(world, memory) and memory["pressed"] != (first,)

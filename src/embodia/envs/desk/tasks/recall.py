@@ -25,6 +25,8 @@ SHOWN_S = 0.5
 """How long each thing is shown."""
 LIT: Rgba = (1.0, 1.0, 0.9, 1.0)
 _RELEASED, _RADIUS_M, _TICK_S = 0.3, 0.09, 1e-6
+_TOO_SOON = ""
+"""In place of what was pressed before the show was over: it spoils the episode."""
 _TWINS = {"lit": "unlit", "unlit": "lit", "order": "reversed", "reversed": "order"}
 
 
@@ -81,6 +83,8 @@ def _note_presses(world: World, memory: Memory) -> None:
 def _repeated(ask: str, count: int, world: World, memory: Memory) -> bool:
     over = _show_lights(count, world, memory)
     _note_presses(world, memory)
+    if not over and memory["pressed"]:
+        memory["pressed"] = (_TOO_SOON,)
     return over and memory["pressed"] == wanted(ask, world)
 
 
