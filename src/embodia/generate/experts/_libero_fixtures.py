@@ -29,8 +29,10 @@ from embodia.generate.experts._libero_plan import drawer_of
 from embodia.generate.experts._libero_world import World
 
 _UP = np.array([0.0, 0.0, 1.0])
-_DIP, _PUSH_DIP = 0.35, 0.5
+_DIP, _PUSH_DIP = 0.35, 0.85
 """How far below the horizontal a hand points that grips a handle from the front, or pushes it, radians."""
+_LOW_M = 0.004
+"""How far below the middle of a bar it is pushed."""
 _ROOM_M, _FAR_M = -0.13, -0.152
 """Where a drawer's joint stands when it is open far enough to put something in, and how far it is pulled for that."""
 _BAR_M = 0.018
@@ -66,19 +68,23 @@ def pull_drawer(hand: Hand, region: str, done: Callable[[], bool]) -> Actions:
 
 
 def push_drawer(hand: Hand, region: str, done: Callable[[], bool]) -> Actions:
-    """Push a drawer shut with closed fingers until `done`; level, as the handle above it is in the palm's way."""
+    """Push a drawer shut with closed fingers until `done`, leaning back from the handles above."""
     world = hand.world
     out = outwards(world, region)
     hand.grip = SHUT
-    level = pointing(-out * np.cos(_PUSH_DIP) - _UP * np.sin(_PUSH_DIP), np.cross(_UP, out))
-    hand.attitude = nearer_half(level, world.attitude)
-    start = handle(world, region) + 0.08 * out
-    yield from travel(hand, lambda: start + 0.05 * _UP)
-    yield from reach(hand, lambda: start, near_m=0.015, near_rad=0.2, limit=50)
+    leaning = pointing(-out * np.cos(_PUSH_DIP) - _UP * np.sin(_PUSH_DIP), np.cross(_UP, out))
+    hand.attitude = nearer_half(leaning, world.attitude)
+
+    def before(distance_m: float) -> Floats:
+        return handle(world, region) + distance_m * out - _LOW_M * _UP
+
+    start = before(0.06)
+    yield from travel(hand, lambda: start)
+    yield from reach(hand, lambda: start, near_m=0.01, near_rad=0.2, limit=50)
     for _ in range(70):
         if done():
             break
-        yield hand.toward(handle(world, region) - 0.05 * out, 0.8)
+        yield hand.toward(before(-0.05), 0.8)
     away = world.hand + 0.08 * out
     yield from reach(hand, lambda: away, near_m=0.02, near_rad=9.0, limit=15)
     hand.attitude = hand.home[1]
