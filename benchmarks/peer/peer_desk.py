@@ -133,7 +133,7 @@ def store(path: Path, out: Path, found: dict[str, dict[str, Any]]) -> None:
         *report["notes"],
         f"{DEMONSTRATIONS} demonstrations, {SAMPLES} samples in batches of {BATCH}, peak rate {LEARNING_RATE} on both "
         "sides; each side has its own loop, reader, network and augmentation.",
-        "Not equal work: the peer has a ResNet-18 in 32-bit numbers, ours is a keypoint eye or shallow stem in bfloat16 "
+        "Not equal work: the peer has a ResNet-18 in 32-bit numbers, ours a keypoint eye or a shallow stem in bfloat16 "
         "where the processor has it; results/speed.json compares the same network.",
         "Processor seconds count the whole training process, imports included; memory is its largest resident size.",
     ]
