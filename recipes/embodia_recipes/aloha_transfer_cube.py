@@ -55,7 +55,7 @@ def recipe() -> Recipe:
             family="gym_aloha",
             env=replace(seen, horizon=HORIZON),
             tasks=seen.tasks,
-            episodes=50,
+            episodes=150,
             control_episodes=10,
             controls=("blank_image", "blind_replay", "random_policy"),
             execute=15,

@@ -6,7 +6,8 @@ Source: arXiv 2304.13705
 Composition: vis.resnet(18, frozen batch norm) + prop.linear + latent -> bb.encoder(4) -> head.regress(7, chunk 100)
   [train: L1 + 10 KL] [act: tt.ensemble exp(-0.01 i)]
 Published: about 80 M parameters with four cameras and 14 joints
-Ours: 78 % (69-84, n 120) on six Meta-World tasks, tiny: results/demo.json, command: make demo; the same numbers as
+Ours: 78 % (69-84, n 120) on six Meta-World tasks, tiny: results/demo.json, command: make demo; 75 % (67-81, n 150) on
+  ALOHA's cube, tiny: results/aloha_transfer_cube.json, command: embodia run aloha_transfer_cube; the same numbers as
   LeRobot with the same weights: results/parity_act.json, command: pytest -m long tests/parity/test_parity_act.py
 Deviations: an instruction may enter as one more token (a frozen MiniLM sentence vector); no pretrained ResNet weights
   are shipped; tiny sees through keypoints that the sentence steers, small through group norm; both tell cameras
