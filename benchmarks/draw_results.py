@@ -154,10 +154,13 @@ def _speed(results: Mapping[str, dict[str, Any]]) -> str:
             [str(row["number"]), row["what"], verdict, f"{row['worst_pair']:g}x", f"{row['target']:g}x",
              f"{cost['ours']} against {cost[row['peer']]} ({row['clock']})", row["gate"], str(row["n"])]
         )  # fmt: skip
+    short = [row for row in results["speed"]["rows"].values() if not row["equal_work"] or row["ratio"] < row["target"]]
+    causes = "\n".join(f"- {row['number']}, {row['what']}: {row['cause']}" for row in short)
     head = ("", "what", "ratio", "worst pair", "wanted", "a unit", "gate of equal work", "n")
     return (
         "## Speed, with the peer beside it\n\nThe peer's time over ours, medians of alternating repetitions; bold "
-        f"where the wanted ratio is reached.\n\n![Speed ratios](assets/results_speed.png)\n\n{_table(head, rows)}"
+        f"where the wanted ratio is reached.\n\n![Speed ratios](assets/results_speed.png)\n\n{_table(head, rows)}\n"
+        f"What falls short, and why:\n\n{causes}\n"
     )
 
 
