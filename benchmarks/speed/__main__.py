@@ -114,18 +114,18 @@ CASES = {
 }
 
 CAUSES = {
-    "record": "Pictures are kept nearly as they were (39.9 dB against 30.0 dB), so the files are larger by design; the "
-    "profile small is the one of equal quality.",
-    "act_train": "86 % of our step are the peer's matrix products and convolutions too, at 90 % of what the core can do; "
-    "nothing else is large. Next: ReLU, dropout and residual in one pass.",
-    "act_train_bf16": "A tenth of the step converts weights and gradients between 32 and 16 bits. Next: 16-bit weights "
-    "kept beside their 32-bit masters.",
-    "diffusion_train": "What is left are matrix products; the widest level reads 84 MB of weights three times a step for "
-    "16 steps of input. Next: the middle levels as products too, and 16-bit weights.",
-    "vector_state": "A round of eight costs as much in two pickled messages and wake-ups as in physics; a chunk of eight "
-    "shares one message. Next: actions and results in shared memory, a byte to wake.",
-    "vector_pixels": "Two pickled messages a round, and every picture is copied once more for whoever asks. Next: results "
-    "in shared memory, pictures as views.",
+    "record": "Pictures are kept nearly as they were (39.9 dB against 30.0 dB), so the files are larger "
+    "by design; the profile small is the one of equal quality.",
+    "act_train": "86 % of our step are the peer's matrix products and convolutions too, at 90 % of what the "
+    "core can do; nothing else is large. Next: ReLU, dropout and residual in one pass.",
+    "act_train_bf16": "A tenth of the step converts weights and gradients between 32 and 16 bits. Next: 16-bit "
+    "weights kept beside their 32-bit masters.",
+    "diffusion_train": "What is left are matrix products; the widest level reads 84 MB of weights three times a "
+    "step for 16 steps of input. Next: the middle levels as products too, and 16-bit weights.",
+    "vector_state": "A round of eight costs as much in two pickled messages and wake-ups as in physics; a chunk "
+    "of eight shares one message. Next: actions and results in shared memory, a byte to wake.",
+    "vector_pixels": "Two pickled messages a round, and every picture is copied once more for whoever asks. "
+    "Next: results in shared memory, pictures as views.",
 }
 """Where a ratio falls short of the one wanted: why, and the next step."""
 
