@@ -52,7 +52,7 @@ def bare(policy: nn.Module, config: TrainConfig, batches: list[Batch]) -> float:
     for step in range(config.steps or 0):
         loss, _ = policy.loss(batches[step % len(batches)], rng)  # type: ignore[operator]
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, config.clip_norm)
+        optim.clip(parameters, config.clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return time.process_time() - began_s

@@ -212,7 +212,7 @@ def _training(policy: Composition, history: int, precision: str) -> Work:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             loss, _ = policy.loss(batch, rng)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 10.0)
+        optim.clip(parameters, 10.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return 1.0

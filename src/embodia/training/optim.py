@@ -7,7 +7,7 @@ with name prefixes. The state is read and written by parameter name, so that it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,18 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give every group its share of `rate`."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]
+
+
+def clip(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:
+    """Scale the gradients down to a total norm of at most `limit`; the norm before.
+
+    What `torch.nn.utils.clip_grad_norm_` does, except that on a CPU short gradients are not multiplied by one.
+    """
+    norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    short = type(norm) is Tensor and norm.device.type == "cpu" and bool(norm <= limit)
+    if not short:
+        nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+    return norm
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:

@@ -60,7 +60,7 @@ class Learner:
         """One optimizer step at learning rate `rate`; the means of its losses and the gradient norm, on the device."""
         self.network.train()
         parts = [self._part(next(batches), part) for part in range(self.config.accumulate)]
-        norm = nn.utils.clip_grad_norm_(self._parameters, self.config.clip_norm or float("inf"))
+        norm = optim.clip(self._parameters, self.config.clip_norm or float("inf"))
         optim.set_rate(self.optimizer, rate)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

@@ -173,3 +173,34 @@ def test_autocast_computes_in_bf16_over_fp32_weights():
     assert out.dtype == torch.bfloat16 and layer.weight.dtype == torch.float32
     with precision.autocast(torch.device("cpu"), torch.float32):
         assert layer(torch.ones(1, 4)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("limit", [0.5, 1e3, float("inf")])
+@pytest.mark.parametrize("missing", [False, True])
+def test_clipping_is_that_of_torch(limit, missing):
+    def gradients():
+        torch.manual_seed(0)
+        parameters = [nn.Parameter(torch.zeros(size)) for size in ((3, 4), (5,), (2, 2, 2))]
+        for parameter in parameters[missing:]:
+            parameter.grad = torch.randn_like(parameter)
+        return parameters
+
+    ours, theirs = gradients(), gradients()
+    torch.testing.assert_close(optim.clip(ours, limit), nn.utils.clip_grad_norm_(theirs, limit))
+    for mine, expected in zip(ours, theirs, strict=True):
+        assert (mine.grad is None) == (expected.grad is None)
+        if mine.grad is not None:
+            torch.testing.assert_close(mine.grad, expected.grad, rtol=0, atol=0)
+
+
+def test_a_norm_that_is_not_finite_reaches_the_gradients():
+    parameter = nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.tensor([float("nan"), 1.0])
+    assert torch.isnan(optim.clip([parameter], 1.0)) and torch.isnan(parameter.grad).all()
+
+
+def test_short_gradients_are_not_touched(monkeypatch):
+    parameter = nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.ones(2)
+    monkeypatch.setattr(nn.utils, "clip_grads_with_norm_", lambda *_: pytest.fail("multiplied by one"))
+    assert float(optim.clip([parameter], 2.0)) == pytest.approx(2**0.5)
