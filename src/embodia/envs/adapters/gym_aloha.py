@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from embodia.core.errors import EnvironmentFailure
-from embodia.core.specs import ActionPart, StatePart
 from embodia.envs.adapters._mujoco import Pictures, divergences, missing, quiet
+from embodia.envs.adapters._two_arms import joint_actions, joint_state
 from embodia.envs.drawing import Image, choose_opengl
 from embodia.envs.profiles import VisualProfile
 from embodia.envs.protocol import CameraView, EnvConfig
@@ -35,29 +35,8 @@ FAMILY = Family(
     body="aloha_viperx",
     packages=("gym-aloha", "mujoco", "dm-control"),
     sentences=read(__package__, "_gym_aloha_language.json"),
-    parts=tuple(
-        part
-        for side in ("left", "right")
-        for part in (
-            ActionPart(
-                name=f"{side}_arm",
-                dim=6,
-                representation="joint_position",
-                units="rad",
-                low=-JOINT_LIMIT_RAD,
-                high=JOINT_LIMIT_RAD,
-            ),
-            ActionPart(name=f"{side}_gripper", dim=1, representation="gripper", polarity="positive_opens", low=0.0),
-        )
-    ),
-    state=tuple(
-        part
-        for side in ("left", "right")
-        for part in (
-            StatePart(name=f"{side}_arm", dim=6, units="rad"),
-            StatePart(name=f"{side}_gripper", dim=1, units="normalized"),
-        )
-    ),
+    parts=joint_actions(JOINT_LIMIT_RAD),
+    state=joint_state(),
     rate_hz=RATE_HZ,
     horizon=HORIZON,
     views=MappingProxyType({name: CameraView(name=name) for name in _VIEWS}),

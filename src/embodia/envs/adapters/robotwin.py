@@ -22,9 +22,9 @@ from typing import Any
 
 from embodia.core.errors import CorruptFileError, EnvironmentFailure, MissingExtraError, MissingFileError
 from embodia.core.names import Folder
-from embodia.core.specs import ActionPart, StatePart
 from embodia.envs.adapters._foreign import absent, seeded, sized, spoken, vector
 from embodia.envs.adapters._mujoco import quiet
+from embodia.envs.adapters._two_arms import joint_actions, joint_state
 from embodia.envs.drawing import Image
 from embodia.envs.profiles import VisualProfile
 from embodia.envs.protocol import CameraView, EnvConfig
@@ -86,7 +86,6 @@ CAMERAS = ("head_camera", "left_camera", "right_camera")
 RATE_HZ = 250.0 / 15.0
 HORIZON = 400
 _OPTIONS = ("checkout", "setting")
-_SIDES = ("left", "right")
 _LIMIT_RAD = 3.2
 
 FAMILY = Family(
@@ -94,29 +93,8 @@ FAMILY = Family(
     body="aloha_agilex",
     packages=("sapien", "mplib"),
     sentences=spoken(TASKS),
-    parts=tuple(
-        part
-        for side in _SIDES
-        for part in (
-            ActionPart(
-                name=f"{side}_arm",
-                dim=6,
-                representation="joint_position",
-                units="rad",
-                low=-_LIMIT_RAD,
-                high=_LIMIT_RAD,
-            ),
-            ActionPart(name=f"{side}_gripper", dim=1, representation="gripper", polarity="positive_opens", low=0.0),
-        )
-    ),
-    state=tuple(
-        part
-        for side in _SIDES
-        for part in (
-            StatePart(name=f"{side}_arm", dim=6, units="rad"),
-            StatePart(name=f"{side}_gripper", dim=1, units="normalized"),
-        )
-    ),
+    parts=joint_actions(_LIMIT_RAD),
+    state=joint_state(),
     rate_hz=RATE_HZ,
     horizon=HORIZON,
     views=MappingProxyType({name: CameraView(name=name) for name in CAMERAS}),
