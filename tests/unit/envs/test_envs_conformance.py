@@ -136,10 +136,13 @@ def family(request):
 
 
 def test_every_task_can_be_said_in_words_kept_apart(family):
+    """LIBERO-PRO's reworded suites are left out: their canonical sentences are what the plain suites hold out."""
     _, env = family
     assert env.tasks and len(set(env.tasks)) == len(env.tasks)
     held_out, trained = set(), set()
     for task in env.tasks:
+        if task.partition("/")[0].endswith("_lan"):
+            continue
         (canonical,) = env.instructions(task)
         said = env.instructions(task, "train"), env.instructions(task, "held_out")
         assert canonical.strip() and all(text.strip() for part in said for text in part), task

@@ -11,7 +11,8 @@ from embodia.envs.adapters import robosuite
 from embodia.envs.conformance import check_env
 from embodia.envs.protocol import EnvConfig
 from embodia.generate import experts
-from embodia.generate.experts._stages import Script, Stage, wrapped
+from embodia.generate.experts._angles import wrapped
+from embodia.generate.experts._stages import Script, Stage
 from embodia.generate.experts.robosuite import SCRIPTS
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from embodia.core.specs import Contract, ObservationSpec
 from embodia.core.types import Array, Observation, check_actions
 from embodia.envs.profiles import profile
 from embodia.envs.protocol import CameraView, EnvConfig, Split, StepResult, chosen, resolve_views
+from embodia.envs.simulated import refuse_options
 from embodia.envs.versions import installed
 
 if TYPE_CHECKING:
@@ -223,19 +224,17 @@ class DeskEnv:
 
 def _options(config: EnvConfig) -> Mapping[str, str]:
     options = config.options or {}
-    for key in options:
-        if key not in _OPTIONS:
-            raise unknown("option of desk", key, _OPTIONS)
+    refuse_options("desk", config, _OPTIONS)
     if options.get("control", "ee") not in ("ee", "joint"):
         raise ConfigError(f"control is ee or joint, got {options['control']!r}", leaf="options.control")
     return options
 
 
-def _body(options: Mapping[str, str]) -> Any:
+def _body(options: Mapping[str, str]) -> str:
     """The body that acts: the knob of another body puts that one in its place."""
-    from embodia.envs.desk.knobs.behavioural import OTHER_BODY
+    from embodia.envs.desk.knobs.behavioural import ANOTHER_BODY, OTHER_BODY
 
-    own, swapped = options.get("body", "arm7"), options.get("knob") == "VB-ROB" and _strength(options) > 0
+    own, swapped = options.get("body", "arm7"), options.get("knob") == ANOTHER_BODY and _strength(options) > 0
     if swapped and own != "arm7":
         raise ConfigError(f"the knob puts {OTHER_BODY} in the place of arm7, not of {own}", leaf="options.body")
     return OTHER_BODY if swapped else own

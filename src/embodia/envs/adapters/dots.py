@@ -22,8 +22,9 @@ from embodia.core.names import unknown
 from embodia.core.provenance import Provenance
 from embodia.core.seeds import generator
 from embodia.core.specs import ActionPart, ActionSpec, Contract, ObservationSpec, StatePart
-from embodia.core.types import Array, Observation
+from embodia.core.types import Array, Observation, check_actions
 from embodia.envs.protocol import CameraView, EnvConfig, Split, StepResult, chosen, resolve_views
+from embodia.envs.simulated import refuse_options
 
 COLOURS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
     {"red": (220, 40, 40), "blue": (40, 60, 220), "green": (40, 190, 60)}
@@ -50,6 +51,7 @@ class Dots:
     """The world; tasks are named go-red, go-blue and go-green, and each can be done in every scene."""
 
     def __init__(self, config: EnvConfig) -> None:
+        refuse_options("dots", config, ("leaks",))
         asked = (config.options or {}).get("leaks", "")
         self.leaks = frozenset(chosen("leak", asked.split(","), LEAKS)) if asked else frozenset()
         (self._view,) = resolve_views(config, {"top": CameraView(name="top")}, ("top",))
@@ -74,6 +76,7 @@ class Dots:
 
     def step(self, action: Array) -> StepResult:
         """Move the hand by up to 0.05 a step in each direction."""
+        check_actions(action, self.contract.action, where=f"dots {self._task}")
         self._hand = np.clip(self._hand + STEP * np.clip(np.asarray(action, float), -1, 1), 0, 1)
         self._steps += 1
         success = self.judge(self._task)

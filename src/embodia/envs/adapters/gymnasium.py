@@ -25,6 +25,7 @@ from embodia.core.provenance import Provenance
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, Representation, StatePart
 from embodia.core.types import Array, Observation, check_actions
 from embodia.envs.protocol import CameraView, EnvConfig, Split, StepResult, chosen, resolve_views
+from embodia.envs.simulated import refuse_options
 from embodia.envs.versions import installed
 
 OPTIONS = ("representation", "sentence", "rate_hz")
@@ -47,9 +48,7 @@ class GymnasiumEnv:
 
     def __init__(self, config: EnvConfig) -> None:
         options = dict(config.options or {})
-        for name in options:
-            if name not in OPTIONS:
-                raise unknown("option of gymnasium", name, OPTIONS)
+        refuse_options("gymnasium", config, OPTIONS)
         self._config, self._options, self.tasks = config, options, config.tasks or DEFAULT
         self._task, self._env = "", _make(self.tasks[0], config)
         self._keys, self._pictures = _sorted_keys(self._env.observation_space)

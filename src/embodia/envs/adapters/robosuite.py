@@ -10,7 +10,7 @@ its robots; both are put right around each reset. The model is built once, so th
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from embodia.core.errors import EnvironmentFailure
 from embodia.core.seeds import derive_seed
 from embodia.core.specs import ActionPart, StatePart
+from embodia.envs.adapters._foreign import seeded
 from embodia.envs.adapters._mujoco import Pictures, divergences, missing, quiet
 from embodia.envs.adapters._robosuite_settings import without_log_file
 from embodia.envs.drawing import Image, choose_opengl
@@ -99,7 +100,7 @@ class Scene:
 
     def __init__(self, task: str, views: tuple[CameraView, ...], profile: VisualProfile) -> None:
         self.task = task
-        with quiet(), _numbers_from(derive_seed(0, "robosuite", task)):
+        with quiet(), seeded(derive_seed(0, "robosuite", task)):
             self.env = _benchmark(task)
         self._pictures = Pictures(views, profile, hidden=_HIDDEN_GEOM_GROUPS)
 
@@ -112,7 +113,7 @@ class Scene:
                 robot.gripper.current_action = np.zeros(robot.gripper.dof)
             with (
                 quiet(),
-                _numbers_from(derive_seed(seed, "robosuite", attempt)),
+                seeded(derive_seed(seed, "robosuite", attempt)),
                 contextlib.suppress(RandomizationError),
             ):
                 self.env.reset()
@@ -159,16 +160,6 @@ class Scene:
                 data.qpos[robot._ref_gripper_joint_pos_indexes],
             ]
         )
-
-
-@contextlib.contextmanager
-def _numbers_from(seed: int) -> Iterator[None]:
-    kept = np.random.get_state()
-    np.random.seed(seed % 2**32)
-    try:
-        yield
-    finally:
-        np.random.set_state(kept)
 
 
 def _benchmark(task: str) -> Any:

@@ -15,6 +15,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -111,7 +112,7 @@ def build(config: EnvConfig) -> SimulatedEnv:
         raise MissingExtraError(
             "robotwin needs a checkout of the benchmark", cure="Name its folder in the option checkout."
         )
-    plain = EnvConfig(**{**vars(config), "options": None})
+    plain = replace(config, options=None)
     return SimulatedEnv(FAMILY, plain, partial(Simulation, options=options))
 
 

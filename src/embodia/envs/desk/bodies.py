@@ -99,11 +99,6 @@ class Body:
     recorded: bool = True
     horizon_s: float = 12.0
 
-    @property
-    def joint_count(self) -> int:
-        """Arm joints, all arms together."""
-        return sum(len(arm.home) for arm in self.arms)
-
 
 def body(name: str) -> Body:
     """The body of that name. Raises `UnknownNameError`."""

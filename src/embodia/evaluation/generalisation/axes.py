@@ -14,7 +14,7 @@ from typing import Any
 
 from embodia.envs.desk.bodies import body
 from embodia.envs.desk.knobs import KNOBS, SCORES, Knob, Trial, trial, turned
-from embodia.envs.desk.knobs.behavioural import OTHER_BODY
+from embodia.envs.desk.knobs.behavioural import ANOTHER_BODY, OTHER_BODY
 from embodia.envs.protocol import EnvConfig
 from embodia.envs.rollout import EpisodeResult
 from embodia.evaluation.generalisation.intention import by_category, intended
@@ -88,7 +88,7 @@ def _shift(
 
 def _body(env: EnvConfig, knob: Knob, strength: float) -> EnvConfig | None:
     """The environment of the axis that exchanges the body; the others keep their own."""
-    if knob.code != "VB-ROB":
+    if knob.code != ANOTHER_BODY:
         return None
     before, after = (body(name).rate_hz for name in ((env.options or {}).get("body", "arm7"), OTHER_BODY))
     horizon = round(env.horizon * after / before) if env.horizon else 0

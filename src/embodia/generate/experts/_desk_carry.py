@@ -11,8 +11,10 @@ import numpy as np
 from embodia.envs.desk.tasks._table import heading
 from embodia.envs.desk.tasks.pour import balls_of
 from embodia.envs.desk.world import World
-from embodia.generate.experts._desk_hand import Floats, Hand, Where, fixed, grasp, move, release, travel, wrapped
+from embodia.generate.experts._angles import wrapped
+from embodia.generate.experts._desk_hand import Floats, Hand, Where, fixed, grasp, move, release, travel
 from embodia.generate.experts._desk_motion import Actions
+from embodia.generate.experts._desk_push import inward
 
 CARRY_M = 0.14
 _HALF_BIN_M = 0.035
@@ -87,10 +89,8 @@ def put_in_drawer(hand: Hand, name: str, drawer: str, *, tries: int = 3) -> Acti
 def opening(world: World, drawer: str) -> Floats:
     """The middle of the part of a drawer that is out of its cabinet, on the floor of the drawer."""
     fixture = next(item for item in world.scene.fixtures if item.name == drawer)
-    w, x, y, z = world.pose(drawer)[1]
-    inward = np.array([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 0.0])
     depth = fixture.size_m[1]
-    return world.pose(drawer)[0] - (depth + 0.5 * world.joint(drawer)) * inward
+    return world.pose(drawer)[0] - (depth + 0.5 * world.joint(drawer)) * inward(world, drawer)
 
 
 def insert(hand: Hand, peg: str, socket: str, *, tries: int = 3) -> Actions:
@@ -114,8 +114,7 @@ def insert(hand: Hand, peg: str, socket: str, *, tries: int = 3) -> Actions:
 
 def _matching_yaw(hand: Hand, peg: str, socket: str) -> float:
     """The heading of the hand, nearest to now, at which the sides of a held peg are parallel to those of a hole."""
-    turn = (heading(hand.world, socket) - heading(hand.world, peg) + np.pi / 4) % (np.pi / 2) - np.pi / 4
-    return wrapped(hand.yaw + turn)
+    return wrapped(hand.yaw + wrapped(heading(hand.world, socket) - heading(hand.world, peg), np.pi / 2))
 
 
 def pour(hand: Hand, cup: str, bowl: str, *, tries: int = 3) -> Actions:

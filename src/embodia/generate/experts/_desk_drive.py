@@ -12,7 +12,8 @@ from embodia.core.errors import EnvironmentFailure
 from embodia.envs.desk.tasks._room import STAND_M, Floor
 from embodia.envs.desk.tasks._spoken import Spoken
 from embodia.envs.desk.world import World
-from embodia.generate.experts._desk_hand import Floats, Hand, grasp, rise, wrapped
+from embodia.generate.experts._angles import wrapped
+from embodia.generate.experts._desk_hand import Floats, Hand, grasp, rise
 from embodia.generate.experts._desk_motion import Actions
 from embodia.generate.experts._desk_push import press
 

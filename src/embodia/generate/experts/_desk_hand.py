@@ -14,7 +14,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from embodia.envs.desk.tasks._table import heading
 from embodia.envs.desk.world import World
+from embodia.generate.experts._angles import wrapped
 from embodia.generate.experts._desk_motion import Actions, hand_action
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -78,11 +80,6 @@ class Hand:
     def still(self) -> npt.NDArray[np.float32]:
         """Stay, keeping grip and tilt."""
         return self.toward(self.at)
-
-
-def wrapped(angle: float) -> float:
-    """The same angle within -pi to pi."""
-    return float((angle + np.pi) % (2 * np.pi) - np.pi)
 
 
 def fixed(point: Floats) -> Where:
@@ -158,9 +155,8 @@ def withdraw(hand: Hand) -> Actions:
 
 def grasp_yaw(world: World, name: str, now: float) -> float:
     """The heading nearest to `now` at which the pads meet two faces of an upright box."""
-    w, x, y, z = world.pose(name)[1]
-    heading = float(np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)))
-    turns = (wrapped(heading + k * np.pi / 2) for k in range(4))
+    turned = heading(world, name)
+    turns = (wrapped(turned + k * np.pi / 2) for k in range(4))
     ahead = float(world.base()[2])
     return min(turns, key=lambda turn: (abs(wrapped(turn - ahead)) > 1.6, abs(wrapped(turn - now))))
 

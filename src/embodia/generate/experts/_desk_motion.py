@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embodia.envs.desk.world import World
+from embodia.generate.experts._angles import wrapped
 
 Floats = npt.NDArray[np.floating[Any]]
 Actions = Iterator[npt.NDArray[np.float32]]
@@ -42,7 +43,7 @@ def hand_action(
     step = _GAIN * (goal - item.here(world.data)) / body.step_m
     part[:3] = step * min(1.0, speed / max(1e-9, float(np.abs(step).max())))
     axis = world.data.site_xmat[item.site].reshape(3, 3)[:, 0]
-    turn = (yaw - float(np.arctan2(axis[1], axis[0])) + np.pi) % (2 * np.pi) - np.pi
+    turn = wrapped(yaw - float(np.arctan2(axis[1], axis[0])))
     part[3] = np.clip(turn / body.turn_rad, -1.0, 1.0)
     part[4] = tilt / body.tilt_rad
     part[5] = gripper_command(world, closed)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from embodia.envs.desk.tasks._spoken import Spoken
 from embodia.envs.desk.tasks._table import heading
+from embodia.generate.experts._angles import wrapped
 from embodia.generate.experts._desk_carry import carry
 from embodia.generate.experts._desk_hand import (
     CLOSED,
@@ -27,7 +28,6 @@ from embodia.generate.experts._desk_hand import (
     release,
     squeeze,
     travel,
-    wrapped,
 )
 from embodia.generate.experts._desk_motion import Actions
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from embodia.envs.desk.tasks.button import HELD_STEPS
 from embodia.envs.desk.tasks.push import SIDES
 from embodia.envs.desk.world import World
-from embodia.generate.experts._desk_hand import CLOSED, Floats, Hand, fixed, move, rise, squeeze, travel, wait, wrapped
+from embodia.generate.experts._angles import wrapped
+from embodia.generate.experts._desk_hand import CLOSED, Floats, Hand, fixed, move, rise, squeeze, travel, wait
 from embodia.generate.experts._desk_motion import Actions
 
 _LOW_M = 0.016
@@ -107,9 +108,9 @@ def pull_drawer(hand: Hand, drawer: str, far_m: float = 0.11) -> Actions:
     """Take the handle between the pads, beside its stem, and pull the drawer out."""
     world = hand.world
     hand.closed = 1.0 - _AJAR_M / world.arms[hand.arm].arm.gripper.opening_m
-    inward = _inward(world, drawer)
-    beside = _BESIDE_M * np.array([-inward[1], inward[0], 0.0])
-    yaw = float(np.arctan2(inward[1], inward[0]))
+    shut_way = inward(world, drawer)
+    beside = _BESIDE_M * np.array([-shut_way[1], shut_way[0], 0.0])
+    yaw = float(np.arctan2(shut_way[1], shut_way[0]))
     turn = yaw + np.pi / 2 if hand.yaw >= yaw else yaw - np.pi / 2
 
     def grip() -> Floats:
@@ -121,7 +122,7 @@ def pull_drawer(hand: Hand, drawer: str, far_m: float = 0.11) -> Actions:
     for _ in range(40):
         if world.joint(drawer) > far_m - 0.008:
             break
-        yield hand.toward(grip() - 0.05 * inward, turn, speed=0.8)
+        yield hand.toward(grip() - 0.05 * shut_way, turn, speed=0.8)
     yield from squeeze(hand, 0.6, least=2)
     yield from rise(hand, 0.14)
 
@@ -130,16 +131,16 @@ def push_drawer(hand: Hand, drawer: str) -> Actions:
     """Push the handle in with closed fingers."""
     world = hand.world
     hand.closed = CLOSED
-    inward = _inward(world, drawer)
-    front = handle(world, drawer) - 0.05 * inward
+    shut_way = inward(world, drawer)
+    front = handle(world, drawer) - 0.05 * shut_way
     yield from travel(hand, fixed(front + np.array([0.0, 0.0, 0.05])), near_m=0.02)
     yield from move(hand, fixed(front), near_m=0.015, limit=20)
     for _ in range(40):
         if world.joint(drawer) < 0.004:
             break
-        yield hand.toward(handle(world, drawer) + 0.05 * inward, speed=0.8)
+        yield hand.toward(handle(world, drawer) + 0.05 * shut_way, speed=0.8)
     yield from wait(hand, 2)
-    back = hand.at - 0.04 * inward
+    back = hand.at - 0.04 * shut_way
     yield from move(hand, fixed(back), near_m=0.02, limit=8)
 
 
@@ -147,10 +148,11 @@ def handle(world: World, drawer: str) -> Floats:
     """The middle of a drawer's handle."""
     place = world.part(drawer)[0]
     fixture = next(item for item in world.scene.fixtures if item.name == drawer)
-    return place - (fixture.size_m[1] + _HANDLE_M) * _inward(world, drawer) + np.array([0.0, 0.0, fixture.size_m[2]])
+    return place - (fixture.size_m[1] + _HANDLE_M) * inward(world, drawer) + np.array([0.0, 0.0, fixture.size_m[2]])
 
 
-def _inward(world: World, name: str) -> Floats:
+def inward(world: World, name: str) -> Floats:
+    """The level direction in which a drawer goes shut, (3,)."""
     w, x, y, z = world.pose(name)[1]
     return np.array([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 0.0])
 
@@ -159,7 +161,7 @@ def flip(hand: Hand, switch: str, way: float) -> Actions:
     """Push a lever over: `way` +1 along its own x, -1 against it."""
     world = hand.world
     hand.closed = CLOSED
-    along = way * _inward(world, switch)
+    along = way * inward(world, switch)
     foot = world.pose(switch)[0] + np.array([0.0, 0.0, 0.024])
     fixture = next(item for item in world.scene.fixtures if item.name == switch)
     height = np.array([0.0, 0.0, 0.8 * fixture.size_m[2]])

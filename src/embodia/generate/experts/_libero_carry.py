@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from embodia.generate.experts._angles import wrapped
 from embodia.generate.experts._libero_boxes import Floats, heights
 from embodia.generate.experts._libero_fixtures import about_up, outwards
 from embodia.generate.experts._libero_grasp import TIP_BELOW_M, Grasp, best_grasp, hand_points
@@ -131,7 +132,7 @@ def fitting_turn(points: Floats, yaw: float) -> float:
     """The smallest turn about the vertical after which the longer level side of points (P 3) lies along `yaw`."""
     flat = points[:, :2] - points[:, :2].mean(axis=0)
     longest = np.linalg.eigh(flat.T @ flat)[1][:, -1]
-    return float((yaw - np.arctan2(longest[1], longest[0]) + np.pi / 2) % np.pi - np.pi / 2)
+    return wrapped(yaw - np.arctan2(longest[1], longest[0]), np.pi)
 
 
 def _height(axes: Floats, extent: Floats) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import maximum_filter, minimum_filter, shift
 
+from embodia.generate.experts._angles import wrapped
 from embodia.generate.experts._libero_boxes import BELOW, CELL_M, Floats, Heights, heights, turned
 
 PALM_M = (0.106, 0.034)
@@ -66,7 +67,7 @@ def best_grasp(
     found: Grasp | None = None
     for index in range(_TURNS):
         yaw = np.pi * index / _TURNS
-        cost = turn_cost * abs((yaw - yaw_now + np.pi / 2) % np.pi - np.pi / 2)
+        cost = turn_cost * abs(wrapped(yaw - yaw_now, np.pi))
         grasp = _at_turn(target, others, yaw, float(bottom), heavy_at - centre, away_cost)
         if grasp is not None and (found is None or grasp.score - cost > found.score + 1e-6):
             found = Grasp(place=grasp.place + centre, yaw=yaw, score=grasp.score - cost)

@@ -65,8 +65,3 @@ class Script:
         if arrived and self._stayed > stage.hold and self._index + 1 < len(self._stages):
             self._index, self._stayed = self._index + 1, 0
         return move, turn, stage.grip
-
-
-def wrapped(angle: float, period: float) -> float:
-    """`angle` plus whole periods, between minus and plus half a period."""
-    return float((angle + period / 2) % period - period / 2)

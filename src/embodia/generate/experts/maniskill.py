@@ -87,7 +87,7 @@ class Stepwise:
         self._wants: queue.SimpleQueue[Any] = queue.SimpleQueue()
         go: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._go, self._ended = go, False
-        self._give_up = weakref.finalize(self, go.put, False)
+        weakref.finalize(self, go.put, False)
         threading.Thread(target=_run, args=(solve, _Listening(world, self._wants, go)), daemon=True).start()
 
     def next(self) -> Any:

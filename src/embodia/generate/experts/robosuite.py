@@ -17,8 +17,9 @@ import numpy.typing as npt
 from embodia.core.names import unknown
 from embodia.envs.adapters.robosuite import Scene
 from embodia.envs.protocol import Env
+from embodia.generate.experts._angles import wrapped
 from embodia.generate.experts._inside import scene
-from embodia.generate.experts._stages import Floats, Script, Stage, no_turn, raised, wrapped
+from embodia.generate.experts._stages import Floats, Script, Stage, no_turn, raised
 
 OPEN, SHUT = -1.0, 1.0
 _MOVE_GAIN, _TURN_GAIN, _UPRIGHT_GAIN = 60.0, 3.0, 2.0
@@ -133,7 +134,7 @@ def _square_up(world: Any) -> Floats:
     """Turn the nut's handle to a side of the peg, never to the one that is out of the arm's reach."""
     out = _site(world, "SquareNut_handle_site") - _site(world, "SquareNut_center_site")
     yaw = float(np.arctan2(out[1], out[0]))
-    turns = [wrapped(side - yaw, 2 * np.pi) for side in (_QUARTER, np.pi, -_QUARTER)]
+    turns = [wrapped(side - yaw) for side in (_QUARTER, np.pi, -_QUARTER)]
     return np.array([min(turns, key=abs)])
 
 

@@ -16,7 +16,8 @@ from embodia.envs.desk import tasks
 from embodia.envs.desk.bodies import BODIES
 from embodia.generate import experts
 from embodia.generate.experts import _desk_push as pushing
-from embodia.generate.experts._desk_hand import Hand, wrapped
+from embodia.generate.experts._angles import wrapped
+from embodia.generate.experts._desk_hand import Hand
 
 pytestmark = pytest.mark.sim
 

@@ -1,7 +1,8 @@
 """A knob for every one of Star-Gen's 22 axes (arXiv 2503.01238): visual, semantic, behavioural and what mixes them.
 
 `trial(task, seed)` is the plain episode, `turned(trial, code, strength, seed)` the same one with a knob turned, both
-pure functions. Strength 0 is the plain trial, 1 the strongest change; ungraded axes are off at 0 and on above.
+pure functions. Strength 0 is the plain trial, 1 the strongest change; axes that can
+only be off or on are off at 0 and on above.
 """
 
 from __future__ import annotations

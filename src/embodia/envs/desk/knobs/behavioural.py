@@ -11,6 +11,7 @@ from embodia.envs.desk.scenes import BodyName, Scene, Thing
 
 HIDDEN: frozenset[Modality] = frozenset({"behavioural"})
 SEEN: frozenset[Modality] = frozenset({"visual", "behavioural"})
+ANOTHER_BODY = "VB-ROB"
 OTHER_BODY: BodyName = "arm6"
 MOST_CLUTTER, MOVED_M, GAP_M, CART_M = 4, 0.08, 0.075, 0.25
 _REACH_M = (0.22, 0.28)
@@ -114,8 +115,8 @@ KNOBS = (
         score="object",
         change=lambda trial, strength, rng: morph(trial, strength, rng) if morphable(trial.task) else None,
     ),
-    Knob(code="VB-ROB", title="another arm", modalities=SEEN, score="body", change=embodiment, graded=False),
-    Knob(code="VB-SYM", title="mirrored scene", modalities=SEEN, score="action", change=mirror, graded=False),
+    Knob(code=ANOTHER_BODY, title="another arm", modalities=SEEN, score="body", change=embodiment),
+    Knob(code="VB-SYM", title="mirrored scene", modalities=SEEN, score="action", change=mirror),
 )
 
 

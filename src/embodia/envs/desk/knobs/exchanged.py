@@ -79,12 +79,12 @@ def new_thing(trial: Trial, strength: float, rng: Rng) -> Trial | None:
 
 
 KNOBS = (
-    Knob(code="SB-ADV", title="another manner", modalities=SAID_AND_DONE, score="action", change=adverb, graded=False),
-    Knob(code="SB-SMO", title="another place", modalities=SAID_AND_DONE, score="task", change=side, graded=False),
-    Knob(code="SB-NOUN", title="another thing", modalities=SAID_AND_DONE, score="task", change=noun, graded=False),
-    Knob(code="SB-VRB", title="another deed", modalities=SAID_AND_DONE, score="action", change=verb, graded=False),
-    Knob(code="VS-PROP", title="another colour", modalities=SEEN_AND_SAID, score="object", change=colour, graded=False),
-    Knob(code="VSB-NOBJ", title="a new thing", modalities=EVERYTHING, score="object", change=new_thing, graded=False),
+    Knob(code="SB-ADV", title="another manner", modalities=SAID_AND_DONE, score="action", change=adverb),
+    Knob(code="SB-SMO", title="another place", modalities=SAID_AND_DONE, score="task", change=side),
+    Knob(code="SB-NOUN", title="another thing", modalities=SAID_AND_DONE, score="task", change=noun),
+    Knob(code="SB-VRB", title="another deed", modalities=SAID_AND_DONE, score="action", change=verb),
+    Knob(code="VS-PROP", title="another colour", modalities=SEEN_AND_SAID, score="object", change=colour),
+    Knob(code="VSB-NOBJ", title="a new thing", modalities=EVERYTHING, score="object", change=new_thing),
 )
 
 

@@ -93,12 +93,11 @@ KNOBS = (
         modalities=SEMANTIC,
         score="task",
         change=properties,
-        graded=False,
     ),
     Knob(code="S-LANG", title="other wording", modalities=SEMANTIC, score="task", change=rephrase),
-    Knob(code="S-MO", title="target by its place", modalities=SEMANTIC, score="task", change=relation, graded=False),
-    Knob(code="S-AFF", title="target by its use", modalities=SEMANTIC, score="task", change=affordance, graded=False),
-    Knob(code="S-INT", title="colour by knowledge", modalities=SEMANTIC, score="task", change=knowledge, graded=False),
+    Knob(code="S-MO", title="target by its place", modalities=SEMANTIC, score="task", change=relation),
+    Knob(code="S-AFF", title="target by its use", modalities=SEMANTIC, score="task", change=affordance),
+    Knob(code="S-INT", title="colour by knowledge", modalities=SEMANTIC, score="task", change=knowledge),
 )
 
 

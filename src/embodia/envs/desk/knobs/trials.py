@@ -97,7 +97,7 @@ Change: TypeAlias = Callable[[Trial, float, Rng], Trial | None]
 class Knob:
     """One axis: `code` as in Star-Gen, what it changes in words, and the function that does it.
 
-    `score` is the one of the five generalisation scores that it counts for; `graded` False means on or off.
+    `score` is the one of the five generalisation scores that it counts for.
     """
 
     code: str
@@ -105,7 +105,6 @@ class Knob:
     modalities: frozenset[Modality]
     score: Score
     change: Change
-    graded: bool = True
 
 
 def gap_m(at: tuple[float, float], scene: Scene, without: str = "") -> float:
