@@ -177,11 +177,12 @@ class _Run:
     def redteam(self) -> dict[str, Any]:
         """The audit of the policy, for report.json. Raises `ConfigError` for a budget that cannot decide."""
         config, tell = self.config, self.progress
+        used = (row.seed for source in self.subject.data for row in source.episodes)
         asked = RedTeamConfig(
             tasks=planned_tasks(config, self.vector),
             budget=config.redteam,
             execute=config.execute,
-            first_seed=config.first_seed + config.episodes,
+            first_seed=max([config.seeds.stop, *(seed + 1 for seed in used)]),
             seed=derive_seed(config.seed, "red team"),
         )
         started = self.clock.now_s()

@@ -1,0 +1,50 @@
+"""The red team of an evaluation: which scenes it plays, and what is refused before the first episode."""
+
+from dataclasses import replace
+
+import pytest
+
+from embodia.envs.adapters import dots
+from embodia.envs.local import LocalVector
+from embodia.evaluation import runner
+from embodia.evaluation.plans import EvalConfig
+from embodia.evaluation.redteam.audit import audit
+from embodia.evaluation.redteam.calibration import Demonstrations, Looker, dots_config
+from embodia.evaluation.runner import Subject, evaluate
+
+CONTRACT = dots.build(dots_config()).contract
+CONFIG = EvalConfig(
+    family="dots", env=dots_config(), episodes=3, control_episodes=0, controls=(), redteam=9, clips=0, filmed=0
+)
+
+
+class Recorded(LocalVector):
+    """Remembers which scenes were begun."""
+
+    def __init__(self):
+        super().__init__(lambda: dots.build(dots_config()), slots=4)
+        self.begun = []
+
+    def begin(self, starts):
+        self.begun += [start.seed for start in starts.values()]
+        return super().begin(starts)
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """Audits without attacks and triggers."""
+
+    def shortened(policy, world, config, **known):
+        return audit(policy, world, replace(config, attack_episodes=0, suspects=0, scouting=4), **known)
+
+    monkeypatch.setattr(runner, "audit", shortened)
+
+
+@pytest.mark.parametrize("trained", [range(5), range(1_000_003, 1_000_009)], ids=["far below", "just above"])
+def test_the_red_team_plays_scenes_that_neither_training_nor_evaluation_used(tmp_path, brief, trained):
+    vector = Recorded()
+    subject = Subject(data=(Demonstrations(dots_config(), trained),))
+    report = evaluate(Looker(CONTRACT), CONFIG, tmp_path, subject=subject, vector=vector)
+    judged, audited = vector.begun[: report["n"]], vector.begun[report["n"] :]
+    assert set(judged) == set(CONFIG.seeds) and len(audited) > 9
+    assert min(audited) == max([*CONFIG.seeds, *trained]) + 1
