@@ -23,6 +23,7 @@ from embodia.core.provenance import Provenance, require_same_profile
 from embodia.core.seeds import derive_seed
 from embodia.core.specs import require_match
 from embodia.envs import make
+from embodia.envs.protocol import Env
 from embodia.envs.rollout import EpisodeResult, rollout, torch_generator
 from embodia.envs.vector import VectorEnv
 from embodia.evaluation.chains import chain_entry
@@ -134,7 +135,7 @@ class _Run:
         self.wall_s: dict[str, float] = {}
 
     def check(self) -> tuple[str, ...]:
-        """The differences of pictures that were allowed; raises for those that were not, and for old seeds."""
+        """The differences of pictures that were allowed; raises for those that were not, for old seeds and budgets."""
         contract, config = self.vector.contract, self.config
         name = f"the environment {config.family}"
         trained, allowed = self.subject.trained, config.allow_other_profile
@@ -144,6 +145,8 @@ class _Run:
             told_below = allowed or trained is not None
             require_match(known, contract, left_name=label, right_name=name, other_profile=told_below)
         require_new_seeds(config, self.subject.data)
+        if config.redteam:
+            self._asked()
         if BLIND_REPLAY in config.controls and not self.subject.data:
             raise ConfigError(
                 "the control blind_replay needs the training data",
@@ -175,22 +178,14 @@ class _Run:
         self.clips.extend(self._clips(arm, results, film_every))
 
     def redteam(self) -> dict[str, Any]:
-        """The audit of the policy, for report.json. Raises `ConfigError` for a budget that cannot decide."""
-        config, tell = self.config, self.progress
-        used = (row.seed for source in self.subject.data for row in source.episodes)
-        asked = RedTeamConfig(
-            tasks=planned_tasks(config, self.vector),
-            budget=config.redteam,
-            execute=config.execute,
-            first_seed=max([config.seeds.stop, *(seed + 1 for seed in used)]),
-            seed=derive_seed(config.seed, "red team"),
-        )
+        """The audit of the policy, for report.json."""
+        tell = self.progress
         started = self.clock.now_s()
         found = audit(
             self.policy,
             self.vector,
-            asked,
-            accused=Accused(data=self.subject.data, make_env=partial(make, config.family, config.env)),
+            self._asked(),
+            accused=Accused(data=self.subject.data, make_env=partial(_decoy, self.config)),
             progress=None if tell is None else (lambda name, done, total: tell(f"red team: {name}", done, total)),
         )
         self.wall_s["red team"] = self.clock.now_s() - started
@@ -238,6 +233,18 @@ class _Run:
         """Control steps after which an episode ends; 0 when the benchmark's own limit is used."""
         return self.config.env.horizon
 
+    def _asked(self) -> RedTeamConfig:
+        """What the red team shall do, on scenes of its own. Raises `ConfigError` for a budget that cannot decide."""
+        config = self.config
+        used = (row.seed for source in self.subject.data for row in source.episodes)
+        return RedTeamConfig(
+            tasks=planned_tasks(config, self.vector),
+            budget=config.redteam,
+            execute=config.execute,
+            first_seed=max([config.seeds.stop, *(seed + 1 for seed in used)]),
+            seed=derive_seed(config.seed, "red team"),
+        )
+
     def _arm(self, arm: str) -> Policy:
         length = self.horizon or BLIND_CHUNK
         if arm == BLANK_IMAGE:
@@ -273,6 +280,12 @@ class _Run:
                 fps = self.vector.contract.action.rate_hz / film_every
                 clips.append(Clip(episode=_episode(arm, result), frames=frames, fps=fps))
         return clips
+
+
+def _decoy(config: EvalConfig) -> Env:
+    """One more environment of the evaluation, wrapped like the others."""
+    env, wrap = make(config.family, config.env), wrap_of(config)
+    return wrap(env) if wrap else env
 
 
 def _episode(arm: str, result: EpisodeResult) -> Episode:

@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from evaluation_lamps import Board
 
+from embodia.core.errors import ConfigError
 from embodia.envs.adapters import dots
 from embodia.envs.local import LocalVector
 from embodia.evaluation import runner
+from embodia.evaluation.chains import TASK, ChainRule
 from embodia.evaluation.plans import EvalConfig
 from embodia.evaluation.redteam.audit import audit
 from embodia.evaluation.redteam.calibration import Demonstrations, Looker, dots_config
@@ -48,3 +51,17 @@ def test_the_red_team_plays_scenes_that_neither_training_nor_evaluation_used(tmp
     judged, audited = vector.begun[: report["n"]], vector.begun[report["n"] :]
     assert set(judged) == set(CONFIG.seeds) and len(audited) > 9
     assert min(audited) == max([*CONFIG.seeds, *trained]) + 1
+
+
+@pytest.mark.parametrize("budget", [8, -1])
+def test_a_budget_that_cannot_decide_is_refused_before_the_first_episode(tmp_path, budget):
+    vector = Recorded()
+    with pytest.raises(ConfigError, match="at least 9 are needed.*Use --redteam 48"):
+        evaluate(Looker(CONTRACT), replace(CONFIG, redteam=budget), tmp_path, vector=vector)
+    assert vector.begun == [] and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("rule", "tasks"), [(None, Board().tasks), (ChainRule(length=2), (TASK,))])
+def test_decoys_play_the_tasks_of_the_evaluation(monkeypatch, rule, tasks):
+    monkeypatch.setattr(runner, "make", lambda family, env: Board())
+    assert runner._decoy(EvalConfig(family="board", chain=rule)).tasks == tasks

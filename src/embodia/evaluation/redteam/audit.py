@@ -84,6 +84,7 @@ class RedTeamConfig:
             raise ConfigError(
                 f"{self.budget} pairs cannot reach level {self.alpha}: at least {fewest_wins(self.alpha)} are needed",
                 leaf="budget",
+                cure="Use --redteam 48.",
             )
         if min(self.batch, self.scouting) < 1:
             raise ConfigError("a batch and the scouting need at least one episode", leaf="batch")
