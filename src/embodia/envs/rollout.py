@@ -131,18 +131,17 @@ def rollout(
     execute: int = 0,
     seed: int = 0,
     stop_at_success: bool = True,
-    on_observation: Callable[[Observation], Observation] | None = None,
     make_rng: Callable[[int], Rng] = torch_generator,
     progress: Progress | None = None,
 ) -> list[EpisodeResult]:
     """Play every plan; results in the order of the plans.
 
-    `execute` is how many actions of a chunk are run before the policy is asked again (0: all). `on_observation` changes
-    what the policy sees (batched, numpy), for controls. Raises `ConfigError`, `ShapeError`, what environments raise.
+    `execute` is how many actions of a chunk are run before the policy is asked again (0: all). Raises `ConfigError`,
+    `ShapeError`, what environments raise.
     """
     if execute < 0:
         raise ConfigError(f"execute must not be negative, got {execute}", leaf="execute")
-    run = _Run(policy, vector, list(plans), execute, seed, stop_at_success, on_observation, make_rng)
+    run = _Run(policy, vector, list(plans), execute, seed, stop_at_success, make_rng)
     while run.unfinished:
         run.round()
         if progress is not None:
@@ -159,11 +158,10 @@ class _Run:
         execute: int,
         seed: int,
         stop: bool,
-        see: Callable[[Observation], Observation] | None,
         make_rng: Callable[[int], Rng],
     ) -> None:
         self.policy, self.vector, self.plans = policy, vector, plans
-        self.execute, self.seed, self.stop, self.see, self.make_rng = execute, seed, stop, see, make_rng
+        self.execute, self.seed, self.stop, self.make_rng = execute, seed, stop, make_rng
         self.pending = list(range(len(plans)))
         self.tasks = [""] * vector.slots
         self.cohorts: list[_Cohort] = []
@@ -234,8 +232,6 @@ class _Run:
 
     def _act(self, cohort: _Cohort, index: int) -> tuple[npt.NDArray[np.float32], Carry]:
         observation = stack([episode.observation for episode in cohort.members])
-        if self.see is not None:
-            observation = self.see(observation)
         rng = self.make_rng(derive_seed(self.seed, "round", self.rounds, index))
         chunk, carry = self.policy.act(observation, cohort.carry, rng)
         actions = np.asarray(chunk.actions, dtype=np.float32)

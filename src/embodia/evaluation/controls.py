@@ -22,13 +22,13 @@ from embodia.core.names import unknown
 from embodia.core.protocols import Carry, Policy, Rng
 from embodia.core.specs import ActionSpec, Contract
 from embodia.core.types import ActionChunk, Array, Observation
+from embodia.envs.perturb.images import Change
 
 BLANK_IMAGE = "blank_image"
 OTHER_SENTENCE = "other_sentence"
 BLIND_REPLAY = "blind_replay"
 RANDOM_POLICY = "random_policy"
 CONTROLS = (BLANK_IMAGE, OTHER_SENTENCE, BLIND_REPLAY, RANDOM_POLICY)
-GREY = 128
 _HELD = ("joint_position", "ee_position", "ee_rotation", "gripper", "hand_joint_position")
 
 
@@ -43,17 +43,16 @@ class Episodes(Protocol):
         ...
 
 
-class BlankImage:
-    """A policy whose eyes are shut: every picture is grey, everything else is as it was."""
+class Seeing:
+    """A policy behind a change of its observations."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, policy: Policy, change: Change) -> None:
+        self._policy, self._change = policy, change
         self.contract = policy.contract
 
     def act(self, observation: Observation, carry: Carry, rng: Rng) -> tuple[ActionChunk, Carry]:
-        """What the policy does when it sees nothing."""
-        blank = {name: np.full_like(image, GREY) for name, image in observation.images.items()}
-        return self._policy.act(replace(observation, images=blank), carry, rng)
+        """What the policy does when it sees the changed observation."""
+        return self._policy.act(self._change(observation), carry, rng)
 
 
 class RandomPolicy:

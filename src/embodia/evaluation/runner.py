@@ -23,6 +23,7 @@ from embodia.core.provenance import Provenance, require_same_profile
 from embodia.core.seeds import derive_seed
 from embodia.core.specs import require_match
 from embodia.envs import make
+from embodia.envs.perturb.images import blank
 from embodia.envs.protocol import Env
 from embodia.envs.rollout import EpisodeResult, rollout, torch_generator
 from embodia.envs.vector import VectorEnv
@@ -32,10 +33,10 @@ from embodia.evaluation.controls import (
     BLIND_REPLAY,
     OTHER_SENTENCE,
     RANDOM_POLICY,
-    BlankImage,
     BlindReplay,
     Episodes,
     RandomPolicy,
+    Seeing,
 )
 from embodia.evaluation.episodes import POLICY, Episode
 from embodia.evaluation.facts import run_facts
@@ -248,7 +249,7 @@ class _Run:
     def _arm(self, arm: str) -> Policy:
         length = self.horizon or BLIND_CHUNK
         if arm == BLANK_IMAGE:
-            return BlankImage(self.policy)
+            return Seeing(self.policy, blank())
         if arm == RANDOM_POLICY:
             return RandomPolicy(self.vector.contract, length)
         if arm == BLIND_REPLAY:

@@ -158,16 +158,6 @@ def test_sentences():
     assert set(results[2].judged) == {"a", "b"}
 
 
-def test_controls_change_what_is_seen():
-    policy = Stateless()
-
-    def blank(observation):
-        return observation.map(np.zeros_like)
-
-    play(policy, Paper(2), plans(4, 4), on_observation=blank)
-    assert policy.calls[0].images["eye"].max() == 0
-
-
 def test_films_and_progress():
     told = []
     todo = [EpisodePlan(task="a", seed=8, film_every=1), EpisodePlan(task="a", seed=4)]

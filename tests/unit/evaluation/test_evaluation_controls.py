@@ -12,7 +12,8 @@ from embodia.core.types import Observation
 from embodia.data.dataset import Dataset
 from embodia.data.episode import EpisodeData
 from embodia.data.recorder import Recorder
-from embodia.evaluation.controls import GREY, BlankImage, BlindReplay, RandomPolicy, demonstrations
+from embodia.envs.perturb.images import blank
+from embodia.evaluation.controls import BlindReplay, RandomPolicy, Seeing, demonstrations
 from embodia.evaluation.plans import EvalConfig, known_partners, plans, require_new_seeds, sentence_map
 
 TOLD = {sentence: (task,) for task, splits in SENTENCES.items() for sentence in splits["held_out"]}
@@ -38,12 +39,13 @@ def observe(seconds=0.0, sentences=("Find the red one.",)):
 
 def test_blank_image_takes_the_picture_and_nothing_else():
     spy, seen = Spy(), observe()
-    assert BlankImage(spy).act(seen, "carry", "rng") == ("chunk", "next")
+    eyeless = Seeing(spy, blank())
+    assert eyeless.act(seen, "carry", "rng") == ("chunk", "next")
     assert spy.seen.images["top"].shape == seen.images["top"].shape
-    assert spy.seen.images["top"].dtype == np.uint8 and (spy.seen.images["top"] == GREY).all()
+    assert spy.seen.images["top"].dtype == np.uint8 and (spy.seen.images["top"] == 128).all()
     assert spy.seen.state is seen.state and spy.seen.instruction == seen.instruction
     assert (spy.carry, spy.rng) == ("carry", "rng")
-    assert BlankImage(spy).contract is CONTRACT
+    assert eyeless.contract is CONTRACT
 
 
 def test_random_actions_fill_the_bounds():

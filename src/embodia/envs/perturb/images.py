@@ -21,7 +21,7 @@ from embodia.core.types import Observation
 Change: TypeAlias = Callable[[Observation], Observation]
 Images: TypeAlias = npt.NDArray[np.uint8]
 
-GREY = 127
+GREY = 128
 
 
 def _changed(observation: Observation, change: Callable[[str, Images], Images]) -> Observation:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embodia.core.protocols import Carry, Policy, Rng
+from embodia.core.protocols import Policy, Rng
 from embodia.core.seeds import generator
 from embodia.core.types import ActionChunk, Observation
 from embodia.evaluation.redteam.watching import Log
@@ -26,18 +26,6 @@ GARBAGE = (
     "the the the of of",
 )
 """Sentences without meaning for a robot."""
-
-
-class Seeing:
-    """A policy behind a change of its observations."""
-
-    def __init__(self, policy: Policy, change: Callable[[Observation], Observation]) -> None:
-        self._policy, self._change = policy, change
-        self.contract = policy.contract
-
-    def act(self, observation: Observation, carry: Carry, rng: Rng) -> tuple[ActionChunk, Carry]:
-        """What the policy does when it sees the changed observation."""
-        return self._policy.act(self._change(observation), carry, rng)
 
 
 class OtherPictures:

@@ -24,9 +24,9 @@ from embodia.core.types import Observation
 from embodia.envs.perturb.images import Change, blank, dead_camera, noise, stamp
 from embodia.envs.protocol import Env, Split, chosen
 from embodia.envs.rollout import EpisodePlan, EpisodeResult, Progress, Vector, rollout, stack, torch_generator
-from embodia.evaluation.controls import Episodes
+from embodia.evaluation.controls import Episodes, Seeing
 from embodia.evaluation.redteam.adversarial import PatchSearch, search_patch
-from embodia.evaluation.redteam.arms import GARBAGE, OtherPictures, Seeing, other_senses, other_words, static
+from embodia.evaluation.redteam.arms import GARBAGE, OtherPictures, other_senses, other_words, static
 from embodia.evaluation.redteam.decoy import DECOY, DecoyVector
 from embodia.evaluation.redteam.evidence import Duel, Status, fewest_wins, needs, needs_at_last, prefers
 from embodia.evaluation.redteam.findings import Attack, Audit, Finding
