@@ -97,7 +97,7 @@ def test_samples_of_a_single_observation_share_its_cache_without_a_copy():
     backbone, expert = PrefixModel(PREFIX, SENSED), ActionExpert(EXPERT, 3, 5, SUFFIX)
     given = context(backbone, sensed(batch=1))
     condition = expert.condition(given, 7)
-    key = condition.cache.layers[0][0]
+    key = condition.plan.past[0][0]
     assert key.shape[0] == 7 and key.data_ptr() == given.cache.layers[0][0].data_ptr()
 
 
