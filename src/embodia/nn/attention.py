@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from embodia.core.errors import ConfigError
-from embodia.nn.groups import Span, repeat_rows
+from embodia.nn.groups import Span, continued, repeat_rows
 from embodia.nn.rope import rotate
 from embodia.nn.scaled_dot import attend
 
@@ -52,7 +52,7 @@ class Cache:
     def extend(self, layers: tuple[KeyValue, ...], mask: Tensor, spans: tuple[Span, ...]) -> Cache:
         """A longer cache; this one is unchanged."""
         joined = tuple(join(old, new) for old, new in zip(self.layers, layers, strict=True))
-        return Cache(joined, torch.cat([self.mask, mask], dim=1), self.spans + spans)
+        return Cache(joined, torch.cat([self.mask, mask], dim=1), continued(self.spans, spans))
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Cache:
         layers = tuple((function(key), function(value)) for key, value in self.layers)

@@ -123,11 +123,22 @@ def verify(spans: Sequence[Span], outputs: Iterable[str] = ()) -> None:
         _require_reachable(spans, wanted)
 
 
+def continued(past: tuple[Span, ...], new: tuple[Span, ...]) -> tuple[Span, ...]:
+    """Spans of a longer sequence: a first new span with the name of the last past one goes on where that ended."""
+    if not past or not new or past[-1].name != new[0].name:
+        return past + new
+    return (*past[:-1], replace(new[0], length=past[-1].length + new[0].length), *new[1:])
+
+
 def verify_prefix(prefix: Sequence[Span], suffix: Sequence[Span]) -> None:
-    """Raise `ConfigError` where a prefix group looks at the suffix: its cache would be wrong for the next suffix."""
+    """Raise `ConfigError` where a prefix group looks at the suffix: its cache would be wrong for the next suffix.
+
+    The last group may go on in the suffix under the same name.
+    """
     later = {item.name for item in suffix}
-    for item in prefix:
-        seen = later.intersection(item.attends_to)
+    for index, item in enumerate(prefix, start=1):
+        goes_on = {item.name} if index == len(prefix) else set()
+        seen = later.intersection(item.attends_to) - goes_on
         if seen:
             raise ConfigError(
                 f"token group {item.name!r} is computed before {sorted(seen)} and cannot attend to them",
@@ -158,7 +169,8 @@ def _block(query: Span, key: Span, device: torch.device | None) -> Tensor:
     if key.name not in query.attends_to:
         return torch.zeros(shape, dtype=torch.bool, device=device)
     block = torch.ones(shape, dtype=torch.bool, device=device)
-    return block.tril() if key.name == query.name and query.within == "causal" else block
+    causal = key.name == query.name and query.within == "causal"
+    return block.tril(key.length - query.length) if causal else block
 
 
 def _require_known(item: Span, known: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from embodia.core.errors import ConfigError
 from embodia.core.types import TokenGroup
 from embodia.nn.attention import Cache, GroupedQueryAttention, KeyValue, KeyValueProjection, Table
-from embodia.nn.groups import Joined, attention_mask, concatenate, positions, verify, verify_prefix
+from embodia.nn.groups import Joined, attention_mask, concatenate, continued, positions, verify, verify_prefix
 from embodia.nn.rms import RMSNorm, Variant
 from embodia.nn.rope import rotary_table
 
@@ -133,9 +133,9 @@ class Transformer(nn.Module):
         """Rotary table and attention mask: what depends on the layout alone and can be made once for many steps."""
         keys, key_mask, start = joined.spans, joined.mask, None
         if cache is not None:
-            keys, key_mask = cache.spans + keys, torch.cat([cache.mask, key_mask], dim=1)
-            start = cache.next_position()
             verify_prefix(cache.spans, joined.spans)
+            keys, key_mask = continued(cache.spans, keys), torch.cat([cache.mask, key_mask], dim=1)
+            start = cache.next_position()
         verify(keys)
         table = rotary_table(positions(joined.mask, start), self.config.head_dim, self.config.rope_theta)
         return table, attention_mask(joined.spans, keys, key_mask)

@@ -1,0 +1,50 @@
+"""A prompt to the word embeddings of a language model (txt.prompt): the sentence, and a state written out.
+
+The one thing to watch: a policy hears the sentence only inside its template; a full stop more or less is another
+prompt to a public checkpoint, so templates are configuration and are stored with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from embodia.core.errors import ShapeError
+from embodia.core.types import Observation, TokenGroup
+from embodia.nn.shared import Shared
+from embodia.nn.vocabulary import Vocabulary
+from embodia.parts.encoders.text import Tokenizer
+
+
+def prompts(observation: Observation, template: str, state_bins: int = 0) -> list[str]:
+    """B texts: {instruction} and {state} of the template filled in.
+
+    The newest normalised state is written as integers 0..`state_bins` - 1 over -1..1, which lie at its clipped ends.
+    Raises `ShapeError` when the template names a state and there is none.
+    """
+    sentences: Sequence[str] = observation.instruction or ("",) * observation.batch_size
+    texts = [template.replace("{instruction}", sentence) for sentence in sentences]
+    if "{state}" not in template:
+        return texts
+    if observation.state is None:
+        raise ShapeError("the prompt writes out the state and there is none", leaf="state")
+    state: Tensor = observation.state[:, -1].float()
+    bins = ((state + 1) / 2 * state_bins).floor().clamp(0, state_bins - 1).long().tolist()
+    return [text.replace("{state}", " ".join(map(str, row))) for text, row in zip(texts, bins, strict=True)]
+
+
+class PromptTokens(nn.Module):
+    """Observations to the group "language", (B L width), through a tokenizer and a language model's own word table."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, words: Shared[Vocabulary], template: str = "{instruction}", state_bins: int = 0
+    ) -> None:
+        super().__init__()
+        self.tokenizer, self.words, self.template, self.state_bins = tokenizer, words, template, state_bins
+
+    def forward(self, observation: Observation) -> TokenGroup:
+        """Padding is on the right, masked."""
+        ids, mask = self.tokenizer(prompts(observation, self.template, self.state_bins))
+        tokens: Tensor = self.words.embed(ids)
+        return TokenGroup(name="language", tokens=tokens, mask=mask.to(tokens.device), attends_to=("language",))

@@ -1,0 +1,141 @@
+"""The one builder of vision-language models: eyes, words, state, and a language model that reads them.
+
+Every policy on a language model is wired from this, from the smallest (keypoints that the sentence steers, a sentence
+vector, four layers) to the published ones (`parts/families.py`). The one thing to watch: whoever reads hidden states of
+the first call (a readout, a pooled vector) asks for `outputs`; whoever only speaks behind the cache does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from torch import nn
+
+from embodia.core.specs import ObservationSpec
+from embodia.nn.shared import Shared
+from embodia.nn.transformer import Transformer, TransformerConfig
+from embodia.nn.vocabulary import Head, Vocabulary
+from embodia.parts.backbones.language_model import LanguageModel, block_table
+from embodia.parts.encoders.eyes import EyesConfig, eyes
+from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
+from embodia.parts.encoders.language import LanguageToken
+from embodia.parts.encoders.prompt import PromptTokens
+from embodia.parts.encoders.siglip import SiglipConfig
+from embodia.parts.encoders.state import StateToken
+from embodia.parts.encoders.text import Tokenizer
+from embodia.parts.tokenizers.text import ByteTokenizer, FileTokenizer
+
+ModelConfig: TypeAlias = TransformerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """How sentences become tokens.
+
+    kind        "sentence": one frozen MiniLM vector; "pieces": text pieces embedded by the language model
+    file        vocabulary of the pieces; "" reads bytes, whose pieces begin at the id `first`
+    start       id of the piece that opens every prompt, -1 for none
+    length      pieces a prompt has at most
+    vocabulary  words the language model knows, 0 for a model without words (only with "sentence")
+    head, scale of the word table, see `nn.vocabulary`
+    template    the prompt; {instruction} and {state} are filled in, the state as integers below `state_bins`
+    """
+
+    kind: Literal["sentence", "pieces"] = "sentence"
+    file: str = ""
+    first: int = 3
+    start: int = 1
+    length: int = 48
+    vocabulary: int = 0
+    head: Head = "tied"
+    scale: float = 1.0
+    template: str = "{instruction}"
+    state_bins: int = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class VlmConfig:
+    """Sizes and choices of a vision-language model; the defaults are the tiny size, which learns on Desk.
+
+    state   "token": the state is one more token; "none": it is not seen, or only inside the prompt
+    causal  every token sees those before it (Llama, Qwen); otherwise the prefix sees itself whole (PaliGemma)
+    deep    a hidden layer before the tokens of state and sentence
+    """
+
+    vision: EyesConfig = field(default_factory=KeypointStemConfig)
+    camera_embedding: bool = False
+    text: TextConfig = field(default_factory=TextConfig)
+    model: ModelConfig = field(
+        default_factory=lambda: TransformerConfig(width=192, depth=4, heads=4, kv_heads=4, head_dim=48, mlp_width=512)
+    )
+    state: Literal["token", "none"] = "token"
+    causal: bool = False
+    deep: bool = True
+
+
+def small_vlm() -> VlmConfig:
+    """About 50 M parameters: a small vision tower and ten layers of width 512."""
+    return VlmConfig(
+        vision=SiglipConfig(width=384, depth=8, heads=6, hidden=1536, patch=16, pixels=128),
+        camera_embedding=True,
+        model=TransformerConfig(width=512, depth=10, heads=8, kv_heads=2, head_dim=64, mlp_width=2048),
+        deep=False,
+    )
+
+
+def vision_language(
+    config: VlmConfig,
+    spec: ObservationSpec,
+    *,
+    outputs: bool = True,
+    extra: Mapping[str, nn.Module] | None = None,
+) -> tuple[dict[str, nn.Module], LanguageModel]:
+    """Encoders by group name, in the order in which they are read, and the language model that reads them.
+
+    `extra` encoders are read after the prefix, each seeing everything before it and nothing that comes later;
+    `outputs` says that hidden states of this first reading are used.
+    """
+    width = config.model.width
+    vocabulary = _vocabulary(config.text, width)
+    encoders: dict[str, nn.Module] = {
+        "image": eyes(config.vision, spec, width, camera_embedding=config.camera_embedding)
+    }
+    if config.state == "token" and spec.state_dim:
+        encoders["state"] = StateToken(spec.state_dim, width, deep=config.deep)
+    if spec.language or "{state}" in config.text.template:
+        encoders["language"] = _language(config, vocabulary, width)
+    later = dict(extra or {})
+    order = tuple(encoders)
+    blocks = [(name,) for name in order] if config.causal else [order]
+    table = block_table(*blocks, *((name,) for name in later))
+    within: Literal["causal"] | None = "causal" if config.causal else None
+    model = LanguageModel(engine(config.model), table, vocabulary, within=within, outputs=outputs)
+    return {**encoders, **later}, model
+
+
+def engine(config: ModelConfig) -> nn.Module:
+    """The layers a configuration asks for; every engine can give hidden states behind its cache."""
+    return Transformer(config)
+
+
+def tokenizer(config: TextConfig) -> Tokenizer:
+    """The tokenizer of prompts, and of whatever else the model reads and says."""
+    start = None if config.start < 0 else config.start
+    if config.file:
+        return FileTokenizer(config.file, config.length, config.vocabulary, start=start)
+    return ByteTokenizer(config.length, first=config.first, start=start)
+
+
+def _vocabulary(config: TextConfig, width: int) -> Vocabulary | None:
+    if not config.vocabulary:
+        return None
+    return Vocabulary(config.vocabulary, width, head=config.head, scale=config.scale)
+
+
+def _language(config: VlmConfig, vocabulary: Vocabulary | None, width: int) -> nn.Module:
+    text = config.text
+    if text.kind == "sentence" or vocabulary is None:
+        return LanguageToken(width, deep=config.deep)
+    return PromptTokens(tokenizer(text), Shared(vocabulary), text.template, text.state_bins)
