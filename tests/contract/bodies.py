@@ -1,5 +1,8 @@
 """Bodies for tests: a small one with two cameras and a gripper, and those of published parameter counts."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
 from embodia.core.statistics import FeatureStatistics
 
@@ -19,16 +22,17 @@ def gripper_arm(pixels: int = 48, cameras: int = 2, language: bool = True) -> Co
     return Contract(observation=seen, action=ActionSpec(parts=parts, rate_hz=10), embodiment="arm")
 
 
-def joints(count: int, cameras: int, height: int, width: int) -> Contract:
-    """A body of `count` joints without language."""
-    part = ActionPart(name="joint", dim=count, representation="joint_position", units="rad", low=-4, high=4)
+def published_body(stated: Mapping[str, Any]) -> Contract:
+    """The body that a published number of parameters is counted with."""
+    part = ActionPart(name="joint", dim=stated["actions"], representation="joint_position", units="rad", low=-4, high=4)
+    size = {"height": stated["height"], "width": stated["width"]}
     seen = ObservationSpec(
-        cameras=tuple(CameraSpec(name=f"camera{index}", height=height, width=width) for index in range(cameras)),
-        state=(StatePart(name="joint", dim=count, units="rad"),),
+        cameras=tuple(CameraSpec(name=f"camera{index}", **size) for index in range(stated["cameras"])),
+        state=(StatePart(name="joint", dim=stated["state"], units="rad"),),
         rate_hz=50,
-        language=False,
+        language=stated["language"],
     )
-    return Contract(observation=seen, action=ActionSpec(parts=(part,), rate_hz=50), embodiment="joints")
+    return Contract(observation=seen, action=ActionSpec(parts=(part,), rate_hz=50), embodiment="published")
 
 
 def statistics(contract: Contract) -> dict[str, FeatureStatistics]:

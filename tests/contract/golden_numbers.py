@@ -11,7 +11,10 @@ from embodia.policies import PolicySpec, make
 def measure(name: str) -> dict:
     contract = gripper_arm()
     policy = make(PolicySpec(name=name, size="tiny", contract=contract), statistics(contract), seed=0).eval()
-    batch = invent_batch(policy.contract, 2, history=policy.history, ahead=len(policy.ahead)).map(torch.from_numpy)
+    invented = invent_batch(
+        policy.contract, 2, history=policy.history, ahead=len(policy.ahead), later=len(policy.later)
+    )
+    batch = invented.map(torch.from_numpy)
     with torch.no_grad():
         terms = policy.loss_terms(batch, torch.Generator().manual_seed(0))
         sample = policy.sample(batch.observation, torch.Generator().manual_seed(0))

@@ -78,7 +78,7 @@ def compare(config: dict, ours: Config, contract: Contract, folder: Path, batch_
 
 
 def _ensembled(chunk: torch.Tensor) -> torch.Tensor:
-    from embodia.parts.compose import blend
+    from embodia.parts.acting import blend
 
     carry, steps = None, []
     for scale in (1.0, 0.5, -0.25):

@@ -14,6 +14,9 @@ from embodia.core.types import ActionChunk, Batch, Observation
 SENTENCES = ("push the puck to the goal", "open the drawer", "press the button from above")
 """What invented observations say, in turn."""
 
+ANSWERS = ("move above the puck", "pull the handle", "")
+"""What is to be said to them, in turn."""
+
 
 def invent_observation(contract: Contract, batch: int, *, history: int = 1, seed: int = 0) -> Observation:
     """A numpy observation (B T ...) with every camera, the state and an instruction where the contract has language."""
@@ -29,11 +32,18 @@ def invent_observation(contract: Contract, batch: int, *, history: int = 1, seed
 
 
 def invent_batch(
-    contract: Contract, batch: int, *, history: int = 1, seed: int = 0, padded: bool = True, ahead: int = 0
+    contract: Contract,
+    batch: int,
+    *,
+    history: int = 1,
+    seed: int = 0,
+    padded: bool = True,
+    ahead: int = 0,
+    later: int = 0,
 ) -> Batch:
     """A numpy batch whose contract states its chunk; with `padded`, every second chunk ends early, as episodes do.
 
-    `ahead` states to come are invented too.
+    `ahead` states and `later` sights to come are invented too, and something to say.
     """
     rng, spec = generator(seed, "actions"), contract.action
     low = np.array([part.low for part in spec.parts for _ in range(part.dim)])
@@ -44,5 +54,12 @@ def invent_batch(
     last = actions[np.arange(batch), valid.sum(1) - 1][:, None]
     chunk = ActionChunk(actions=np.where(valid[..., None], actions, last), valid=valid, spec=spec)
     observation = invent_observation(contract, batch, history=history, seed=seed)
-    later = rng.normal(size=(batch, ahead, contract.observation.state_dim)).astype(np.float32) if ahead else None
-    return Batch(observation=observation, chunk=chunk, dataset=("invented",) * batch, ahead=later)
+    states = rng.normal(size=(batch, ahead, contract.observation.state_dim)).astype(np.float32) if ahead else None
+    return Batch(
+        observation=observation,
+        chunk=chunk,
+        dataset=("invented",) * batch,
+        ahead=states,
+        later=invent_observation(contract, batch, history=later, seed=seed + 1) if later else None,
+        answer=tuple(ANSWERS[index % len(ANSWERS)] for index in range(batch)),
+    )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from embodia.core.specs import Contract
-from embodia.core.types import ActionChunk, Array, Message, Observation, TokenGroup
+from embodia.core.types import ActionChunk, Array, Batch, Message, Observation, TokenGroup
 
 Carry: TypeAlias = Any
 """State of a policy, world or environment between calls; a tree of arrays, or None at the start."""
@@ -41,7 +41,7 @@ class Backbone(Protocol):
 
 
 class Context(Protocol):
-    """What a decoder looks at: the backbone's groups and its cache."""
+    """What a decoder looks at: the backbone's groups and its cache, and the way to let the backbone read on."""
 
     @property
     def groups(self) -> Groups:
@@ -51,6 +51,14 @@ class Context(Protocol):
     @property
     def cache(self) -> Any:
         """Whatever the backbone handed out."""
+        ...
+
+    def extend(self, groups: Groups) -> Context:
+        """The backbone has read `groups` too: they are added with new tokens, the cache is longer."""
+        ...
+
+    def repeat(self, times: int) -> Context:
+        """Each batch entry `times` times in a row."""
         ...
 
 
@@ -75,6 +83,23 @@ class DensityDecoder(Decoder, Protocol):
 
     def log_prob(self, context: Context, chunk: ActionChunk) -> Array:
         """Log density of the valid part of each chunk, (B,)."""
+        ...
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A part that has to see actions before training begins, as clusters and vocabularies of actions do."""
+
+    def fit(self, actions: Array) -> None:
+        """Take what is needed from chunks (N H A), normalised, into buffers or weights of fixed shape."""
+        ...
+
+
+class Head(Protocol):
+    """Something else to be predicted beside the action, from the same context."""
+
+    def loss_terms(self, context: Context, batch: Batch, rng: Rng) -> Mapping[str, Array]:
+        """Named loss terms, each (B,), unweighted; `batch` is in network units."""
         ...
 
 

@@ -89,17 +89,27 @@ class Batch:
 
     dataset  names the source of each of the B samples
     ahead    float32 (B K S): the state K asked-for numbers of steps later, the last one of the episode beyond its end
+    later    what is seen K asked-for numbers of steps later, its arrays (B K ...), the last frame beyond the end
+    answer   B texts to be said before the action: a sub-task, a line of reasoning, the answer to a question; "" says
+             nothing. A sample of pure language has a chunk without a valid step
     """
 
     observation: Observation
     chunk: ActionChunk
     dataset: tuple[str, ...] = ()
     ahead: Array | None = None
+    later: Observation | None = None
+    answer: tuple[str, ...] = ()
 
     def map(self, function: Callable[[Array], Array]) -> Batch:
         """The same record with `function` applied to every array."""
-        ahead = None if self.ahead is None else function(self.ahead)
-        return replace(self, observation=self.observation.map(function), chunk=self.chunk.map(function), ahead=ahead)
+        return replace(
+            self,
+            observation=self.observation.map(function),
+            chunk=self.chunk.map(function),
+            ahead=None if self.ahead is None else function(self.ahead),
+            later=None if self.later is None else self.later.map(function),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

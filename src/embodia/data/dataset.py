@@ -128,12 +128,14 @@ class Dataset:
         cameras: Sequence[str] | None = None,
         paraphrase: NDArray[np.uint64] | None = None,
         ahead: Sequence[int] = (),
+        later: Sequence[int] = (),
     ) -> Batch:
         """B samples in numpy: what was seen at frames `ids` (B,) and the `chunk` actions from there on.
 
         `history` moments end at the frame; before the start of an episode its first frame is repeated and the mask
         "history" (B T) is False. `cameras` default to all. `paraphrase` (B,) picks a sentence, modulo the number of
-        sentences; None takes the canonical one. `ahead` asks for the state so many steps later.
+        sentences; None takes the canonical one. `ahead` asks for the state so many steps later, `later` for all that is
+        seen then; beyond the end both are those of the last frame.
         Raises `ShapeError`, or a `DataError` naming a video.
         """
         if chunk < 1 or history < 1:
@@ -141,23 +143,38 @@ class Dataset:
         episode, position = self.locate(ids)
         past = position[:, None] + np.arange(1 - history, 1)
         seen = np.maximum(past, 0)
-        moments = self._first[episode][:, None] + seen
         names = self.contract.observation.camera_names if cameras is None else tuple(cameras)
-        observation = Observation(
-            images={name: self._store.gather(self._camera(name), episode, seen) for name in names},
-            state=self._vectors(layout.STATE)[moments],
+        observation = replace(
+            self._seen(episode, seen, names),
             instruction=self._sentences(episode, paraphrase),
-            embodiment=self.contract.embodiment,
             masks={"history": past >= 0} if history > 1 else {},
+        )
+        last = self._length[episode][:, None] - 1
+        to_come = [np.minimum(position[:, None] + np.asarray(steps, np.int64), last) for steps in (ahead, later)]
+        return Batch(
+            observation=observation,
+            chunk=self._chunk(episode, position, chunk),
+            dataset=(self.name,) * len(episode),
+            ahead=self._states(episode, to_come[0]) if ahead else None,
+            later=self._seen(episode, to_come[1], names) if later else None,
+        )
+
+    def chunks(self, ids: Ids, chunk: int) -> ActionChunk:
+        """The `chunk` actions from frames `ids` (B,) on, without what was seen. Raises `ShapeError`."""
+        return self._chunk(*self.locate(ids), chunk)
+
+    def _seen(self, episode: Ids, positions: Ids, cameras: Sequence[str]) -> Observation:
+        """What was sensed at `positions` (B T) of episodes (B,)."""
+        moments = self._first[episode][:, None] + positions
+        return Observation(
+            images={name: self._store.gather(self._camera(name), episode, positions) for name in cameras},
+            state=self._states(episode, positions),
+            embodiment=self.contract.embodiment,
             time_s=self._tables.times_s[moments].astype(np.float64),
         )
-        chunks = self._chunk(episode, position, chunk)
-        later = self._ahead(episode, position, ahead) if ahead else None
-        return Batch(observation=observation, chunk=chunks, dataset=(self.name,) * len(episode), ahead=later)
 
-    def _ahead(self, episode: Ids, position: Ids, ahead: Sequence[int]) -> NDArray[np.float32]:
-        later = np.minimum(position[:, None] + np.asarray(ahead), self._length[episode][:, None] - 1)
-        return self._vectors(layout.STATE)[self._first[episode][:, None] + later]
+    def _states(self, episode: Ids, positions: Ids) -> NDArray[np.float32]:
+        return self._vectors(layout.STATE)[self._first[episode][:, None] + positions]
 
     def _chunk(self, episode: Ids, position: Ids, chunk: int) -> ActionChunk:
         ahead = position[:, None] + np.arange(chunk)

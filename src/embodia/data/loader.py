@@ -17,14 +17,15 @@ import numpy as np
 from embodia.core.errors import ConfigError
 from embodia.core.types import ActionChunk, Batch, Observation
 from embodia.data.mixture import Mixture, Samples
+from embodia.data.order import Ids
 
 
 class Loader:
     """Iterates batches of `batch_size` samples a rank, from `start_step` on.
 
-    `chunk` actions, `history` moments and states `ahead` a sample (see `Dataset.batch`). `cameras` default to all.
-    `paraphrases` False gives the canonical sentences. `workers` threads keep `prefetch` batches ready; 0 workers fetch
-    when asked. Errors of fetching come out of `next`.
+    `chunk` actions, `history` moments, states `ahead` and sights `later` a sample (see `Dataset.batch`). `cameras`
+    default to all. `paraphrases` False gives the canonical sentences. `workers` threads keep `prefetch` batches ready;
+    0 workers fetch when asked. Errors of fetching come out of `next`.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Loader:
         start_step: int = 0,
         cameras: Sequence[str] | None = None,
         ahead: Sequence[int] = (),
+        later: Sequence[int] = (),
         paraphrases: bool = True,
         workers: int = 1,
         prefetch: int = 2,
@@ -48,7 +50,8 @@ class Loader:
             raise ConfigError(f"rank {rank} of {world_size}, batch {batch_size}, step {start_step}", leaf="loader")
         self._mixture, self._batch_size, self._chunk, self._history = mixture, batch_size, chunk, history
         self._seed, self._rank, self._world_size, self._step = seed, rank, world_size, start_step
-        self._cameras, self._paraphrases, self._ahead = cameras, paraphrases, tuple(ahead)
+        self._cameras, self._paraphrases = cameras, paraphrases
+        self._ahead, self._later = tuple(ahead), tuple(later)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="loader") if workers else None
         self._ready: deque[Future[Batch]] = deque()
         self._prefetch = max(1, prefetch)
@@ -98,6 +101,7 @@ class Loader:
             history=self._history,
             cameras=self._cameras,
             ahead=self._ahead,
+            later=self._later,
             paraphrases=self._paraphrases,
         )
 
@@ -110,6 +114,7 @@ def fetch(
     history: int = 1,
     cameras: Sequence[str] | None = None,
     ahead: Sequence[int] = (),
+    later: Sequence[int] = (),
     paraphrases: bool = True,
 ) -> Batch:
     """The batch of given samples, each data set read once."""
@@ -118,7 +123,8 @@ def fetch(
     parts = []
     for number, place in zip(used, places, strict=True):
         choice = samples.choice[place] if paraphrases else None
-        parts.append(mixture.datasets[number].batch(samples.frame[place], chunk, history, cameras, choice, ahead))
+        part = mixture.datasets[number]
+        parts.append(part.batch(samples.frame[place], chunk, history, cameras, choice, ahead, later))
     return parts[0] if len(parts) == 1 else _join(parts, np.argsort(np.concatenate(places), kind="stable"))
 
 
@@ -133,6 +139,7 @@ def validation_batches(
     world_size: int = 1,
     cameras: Sequence[str] | None = None,
     ahead: Sequence[int] = (),
+    later: Sequence[int] = (),
 ) -> Iterator[Batch]:
     """The same batches each time: up to `samples` frames spread evenly over every set, canonical sentences.
 
@@ -149,34 +156,46 @@ def validation_batches(
         place = order[np.arange(start, min(start + batch_size, max(len(order), start + 1))) % len(order)]
         choice = np.zeros(len(place), dtype=np.uint64)
         part = Samples(source=source[place], frame=frame[place], choice=choice)
-        yield fetch(mixture, part, chunk=chunk, history=history, cameras=cameras, ahead=ahead, paraphrases=False)
+        yield fetch(
+            mixture, part, chunk=chunk, history=history, cameras=cameras, ahead=ahead, later=later, paraphrases=False
+        )
 
 
-def _join(parts: Sequence[Batch], order: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Batch:
+def _join(parts: Sequence[Batch], order: Ids) -> Batch:
     """Batches of several sets as one, in the order of the samples."""
-    first = parts[0].observation
-    sentences = [sentence for part in parts for sentence in part.observation.instruction]
     names = [name for part in parts for name in part.dataset]
-
-    def arrays(get: str) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
-        return np.concatenate([getattr(part.observation, get) for part in parts])[order]
-
-    def mappings(get: str) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
-        keys = getattr(first, get)
-        return {key: np.concatenate([getattr(part.observation, get)[key] for part in parts])[order] for key in keys}
-
-    observation: Observation = replace(
-        first,
-        images=mappings("images"),
-        masks=mappings("masks"),
-        state=arrays("state"),
-        time_s=arrays("time_s"),
-        instruction=tuple(sentences[place] for place in order),
-    )
+    answers = [answer for part in parts for answer in part.answer]
+    later = [part.later for part in parts if part.later is not None]
     chunk: ActionChunk = replace(
         parts[0].chunk,
         actions=np.concatenate([part.chunk.actions for part in parts])[order],
         valid=np.concatenate([part.chunk.valid for part in parts])[order],
     )
-    later = None if parts[0].ahead is None else np.concatenate([part.ahead for part in parts])[order]
-    return Batch(observation=observation, chunk=chunk, dataset=tuple(names[place] for place in order), ahead=later)
+    return Batch(
+        observation=_join_seen([part.observation for part in parts], order),
+        chunk=chunk,
+        dataset=tuple(names[place] for place in order),
+        ahead=None if parts[0].ahead is None else np.concatenate([part.ahead for part in parts])[order],
+        later=_join_seen(later, order) if later else None,
+        answer=tuple(answers[place] for place in order) if answers else (),
+    )
+
+
+def _join_seen(parts: Sequence[Observation], order: Ids) -> Observation:
+    sentences = [sentence for part in parts for sentence in part.instruction]
+
+    def array(get: str) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+        return np.concatenate([getattr(part, get) for part in parts])[order]
+
+    def mapping(get: str) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
+        keys = getattr(parts[0], get)
+        return {key: np.concatenate([getattr(part, get)[key] for part in parts])[order] for key in keys}
+
+    return replace(
+        parts[0],
+        images=mapping("images"),
+        masks=mapping("masks"),
+        state=array("state"),
+        time_s=array("time_s"),
+        instruction=tuple(sentences[place] for place in order) if sentences else (),
+    )

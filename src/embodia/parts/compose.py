@@ -1,100 +1,29 @@
-"""The composition: encoders -> (latent) -> backbone -> decoder, with normalisation at both ends.
+"""The composition: encoders -> (latent) -> backbone -> (thought) -> decoder, with normalisation at both ends.
 
 This is the only class a policy file wires; it owns what every policy must do alike: units in and out, history, padding,
-clipping to the contract, temporal ensembling. State between calls is passed as `carry`, never hidden.
+clipping to the contract, temporal ensembling, thinking before acting, listening to a slower system. State between calls
+is passed as `carry`, never hidden.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from embodia.core.errors import ConfigError, ShapeError
-from embodia.core.protocols import DensityDecoder
+from embodia.core.protocols import DensityDecoder, Fitted
 from embodia.core.specs import ActionSpec, Contract
-from embodia.core.types import ActionChunk, Batch, Observation, TokenGroup
-from embodia.nn.normalize import Normalizer
+from embodia.core.types import ActionChunk, Batch, Message, Observation, TokenGroup
+from embodia.nn.groups import repeat
+from embodia.parts.acting import Carry, Inference, blend
+from embodia.parts.context import Context
+from embodia.parts.wiring import Parts
 
-
-@dataclass(frozen=True, kw_only=True)
-class Context:
-    """What a decoder looks at: groups by name and the backbone's cache."""
-
-    groups: Mapping[str, TokenGroup]
-    cache: Any = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inference:
-    """How a trained policy acts.
-
-    steps     of the sampler; None is the decoder's own default
-    execute   actions a runner should carry out between two decisions; None is the whole chunk, or 1 when ensembling
-    ensemble  m of ACT's temporal ensembling, weights exp(-m i) with i = 0 the oldest prediction; None is off. Chunks
-              then come out `execute` long, because the carry counts on exactly that many being carried out
-    """
-
-    steps: int | None = None
-    execute: int | None = None
-    ensemble: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ensemble:
-    """Carry of temporal ensembling: running means (B H A) of steps still to come, and the weight each mean has (H)."""
-
-    mean: Tensor
-    weight: Tensor
-    count: Tensor
-
-
-class Latent(Protocol):
-    """A latent variable between encoders and backbone: inferred from the chunk in training, from a prior in use."""
-
-    def __call__(
-        self, observation: Observation, chunk: ActionChunk, rng: torch.Generator | None
-    ) -> tuple[TokenGroup, Mapping[str, Tensor]]:
-        """The group and its loss terms."""
-        ...
-
-    def prior(self, batch: int, draws: int, rng: torch.Generator | None) -> TokenGroup:
-        """The group for `batch * draws` rows without a chunk."""
-        ...
-
-
-class Foresight(Protocol):
-    """An estimate, made from the encoders' groups, of states still to come; it becomes one more group."""
-
-    ahead: tuple[int, ...]
-
-    def __call__(self, groups: Mapping[str, TokenGroup], observation: Observation) -> tuple[TokenGroup, Tensor]:
-        """The group, and the estimated states (B K S) at the steps `ahead`, in network units."""
-        ...
-
-    def loss(self, estimate: Tensor, ahead: Tensor) -> Tensor:
-        """Error (B,) of an estimate against what came, both in network units."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What a policy file hands over; `weights` of loss terms default to 1, `history` is the T that encoders expect."""
-
-    encoders: Mapping[str, nn.Module]
-    decoder: nn.Module
-    state: Normalizer
-    action: Normalizer
-    backbone: nn.Module | None = None
-    latent: nn.Module | None = None
-    foresight: nn.Module | None = None
-    weights: Mapping[str, float] = field(default_factory=dict)
-    history: int = 1
-    inference: Inference = field(default_factory=Inference)
+__all__ = ["Carry", "Composition", "Context", "Inference", "Parts", "action_bounds", "chunked", "parameter_count"]
 
 
 class Composition(nn.Module):
@@ -113,11 +42,16 @@ class Composition(nn.Module):
         self.latent = parts.latent
         self.foresight = parts.foresight
         self.ahead: tuple[int, ...] = () if parts.foresight is None else tuple(parts.foresight.ahead)  # type: ignore[arg-type]
+        self.thought, self.answers = parts.thought, parts.answers
+        self.heads = nn.ModuleDict(dict(parts.heads))
+        self.later = parts.later
+        self.upper = parts.upper
         self.decoder = parts.decoder
         self.state_units = parts.state
         self.action_units = parts.action
         self.weights = dict(parts.weights)
-        self.history = parts.history
+        self.own_history = parts.history
+        self.history = parts.history + (0 if parts.upper is None else parts.upper.stale)
         self.inference = parts.inference
         low, high = action_bounds(contract.action)
         self.register_buffer("low", low, persistent=False)
@@ -125,13 +59,27 @@ class Composition(nn.Module):
 
     def loss_terms(self, batch: Batch, rng: torch.Generator | None) -> dict[str, Tensor]:
         """Named, unweighted loss terms, each (B,); `batch` holds torch tensors in physical units."""
-        observation, chunk = self.normalize(batch.observation), self.normalize_chunk(batch.chunk)
-        groups, estimate = self._encode(observation)
-        terms = {} if estimate is None else {"foresight": self._foresight_loss(estimate, batch.ahead)}
+        batch = self.normalize_batch(batch)
+        terms: dict[str, Tensor] = {}
+        message = None
+        if self.upper is not None:
+            message, terms = self.upper.teach(batch, rng)
+            batch = replace(batch, observation=self._own(batch.observation))
+        observation, chunk = batch.observation, batch.chunk
+        groups, estimate = self._encode(observation, message)
+        if estimate is not None:
+            terms["foresight"] = self._foresight_loss(estimate, batch.ahead)
         if self.latent is not None:
             group, latent_terms = self.latent(observation, chunk, rng)
             groups, terms = {group.name: group, **groups}, {**terms, **latent_terms}
-        return {**self.decoder.loss_terms(self._think(groups), chunk, rng), **terms}  # type: ignore[operator]
+        context = self._think(groups)
+        if self.thought is not None:
+            context, spoken = self.thought.teach(context, batch.answer)  # type: ignore[operator]
+            terms = {**terms, **spoken}
+        terms = {**self.decoder.loss_terms(context, chunk, rng), **terms}  # type: ignore[operator]
+        for head in self.heads.values():
+            terms = {**terms, **head.loss_terms(context, batch, rng)}  # type: ignore[operator]
+        return terms
 
     def loss(self, batch: Batch, rng: torch.Generator | None) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the terms, averaged over the batch, and each term's mean, detached."""
@@ -148,11 +96,7 @@ class Composition(nn.Module):
         prefix: Tensor | None = None,
     ) -> Tensor:
         """n chunks per batch entry, (B n H A), physical, not clipped; `prefix` (B P A) are steps already committed."""
-        context, draws = self.context(observation, n, rng), 1 if self.latent is not None else n
-        if prefix is not None:
-            prefix = self.action_units.do(prefix).repeat_interleave(n // draws, dim=0)
-        chunks = self.decoder.sample(context, rng, draws, steps, prefix)  # type: ignore[operator]
-        return self.action_units.undo(chunks.float().reshape(-1, n, *chunks.shape[2:]))
+        return self._draw(self.context(observation, n, rng), rng, n, steps, prefix)
 
     def log_prob(self, observation: Observation, chunk: ActionChunk) -> Tensor:
         """Log density of each chunk's valid steps in physical units, (B,); a latent is held at its prior mean.
@@ -166,33 +110,44 @@ class Composition(nn.Module):
 
     @torch.no_grad()
     def act(
-        self, observation: Observation, carry: Ensemble | None, rng: torch.Generator | None
-    ) -> tuple[ActionChunk, Ensemble | None]:
+        self, observation: Observation, carry: Carry | None, rng: torch.Generator | None
+    ) -> tuple[ActionChunk, Carry | None]:
         """One decision: numpy or torch observation in, a numpy chunk in physical units out, clipped to the contract.
 
-        Without ensembling the carry is None. Dropout is off whatever mode the module is in.
+        The carry is None unless chunks are blended, thoughts are held, or a slower system is listened to. Dropout is
+        off whatever mode the module is in.
         """
-        training = self.training
+        training, before = self.training, carry or Carry()
         if training:
             self.eval()
-        actions = self.sample(observation, rng, steps=self.inference.steps)[:, 0]
+        context, after = self._perceive(self.normalize(observation), 1, rng, before)
+        actions = self._draw(context, rng, 1, self.inference.steps, None)[:, 0]
         if training:
             self.train()
         if self.inference.ensemble is not None:
-            actions, carry = blend(actions, carry, self.inference.ensemble, self.inference.execute or 1)
+            actions, ensemble = blend(actions, before.ensemble, self.inference.ensemble, self.inference.execute or 1)
+            after = replace(after, ensemble=ensemble)
         clipped = actions.clamp(self.low, self.high).cpu().numpy()
         spec = replace(self.contract.action, chunk=clipped.shape[1])
-        return ActionChunk(actions=clipped, valid=np.ones(clipped.shape[:2], dtype=bool), spec=spec), carry
+        chunk = ActionChunk(actions=clipped, valid=np.ones(clipped.shape[:2], dtype=bool), spec=spec)
+        stateful = self.inference.ensemble is not None or self.thought is not None or self.upper is not None
+        return chunk, after if stateful else None
 
     def context(self, observation: Observation, n: int = 1, rng: torch.Generator | None = None) -> Context:
         """What the decoder sees; with a latent, each entry n times, the first with the prior's mean."""
-        groups, _ = self._encode(self.normalize(observation))
-        if self.latent is not None:
-            groups = {name: _repeated(group, n) for name, group in groups.items()}
-            rows = len(next(iter(groups.values())).tokens)
-            group = self.latent.prior(rows // n, n, rng)  # type: ignore[operator]
-            groups = {group.name: group, **groups}
-        return self._think(groups)
+        return self._perceive(self.normalize(observation), n, rng, Carry())[0]
+
+    def fit(self, actions: Tensor) -> None:
+        """Let every part that must see actions before training take what it needs from chunks (N H A), physical."""
+        normalised = self.action_units.do(actions.to(self.low.device).float())
+        for module in self.modules():
+            if module is not self and isinstance(module, Fitted):
+                module.fit(normalised)
+
+    @property
+    def must_fit(self) -> bool:
+        """Whether a part must see actions before training."""
+        return any(module is not self and isinstance(module, Fitted) for module in self.modules())
 
     def normalize(self, observation: Observation) -> Observation:
         """Torch tensors on the policy's device, `history` steps, state in network units."""
@@ -201,6 +156,20 @@ class Composition(nn.Module):
         if observation.state is None:
             return observation
         return replace(observation, state=self.state_units.do(observation.state.float()))
+
+    def normalize_batch(self, batch: Batch) -> Batch:
+        """All of a batch in network units, except the states ahead."""
+        later = batch.later
+        if later is not None:
+            later = later.map(lambda array: torch.as_tensor(array, device=self.low.device))
+            if later.state is not None:
+                later = replace(later, state=self.state_units.do(later.state.float()))
+        return replace(
+            batch,
+            observation=self.normalize(batch.observation),
+            chunk=self.normalize_chunk(batch.chunk),
+            later=later,
+        )
 
     def normalize_chunk(self, chunk: ActionChunk) -> ActionChunk:
         """Actions in network units; whatever padded steps held is replaced by the last valid action."""
@@ -214,8 +183,49 @@ class Composition(nn.Module):
         actions = actions.gather(1, steps[..., None].expand_as(actions))
         return replace(chunk, actions=self.action_units.do(actions), valid=valid)
 
-    def _encode(self, observation: Observation) -> tuple[dict[str, TokenGroup], Tensor | None]:
+    def _perceive(
+        self, observation: Observation, n: int, rng: torch.Generator | None, carry: Carry
+    ) -> tuple[Context, Carry]:
+        """What the decoder sees of a normalised observation, and what to remember of how it came about."""
+        message = carry.message
+        if self.upper is not None:
+            if message is None or carry.decisions % self.upper.every == 0:
+                message = self.upper.speak(observation, rng)
+            observation = self._own(observation)
+        groups, _ = self._encode(observation, message)
+        if self.latent is not None:
+            groups = {name: repeat(group, n) for name, group in groups.items()}
+            rows = len(next(iter(groups.values())).tokens)
+            group = self.latent.prior(rows // n, n, rng)  # type: ignore[operator]
+            groups = {group.name: group, **groups}
+        context, said = self._think(groups), carry.thought
+        if self.thought is not None:
+            held = said if carry.decisions % self.inference.think_every else ()
+            context, said = self.thought.speak(context, rng, held)  # type: ignore[operator]
+        return context, replace(carry, message=message, thought=said, decisions=carry.decisions + 1)
+
+    def _draw(
+        self, context: Context, rng: torch.Generator | None, n: int, steps: int | None, prefix: Tensor | None
+    ) -> Tensor:
+        """n physical chunks a batch entry (B n H A); with a latent the context has n rows an entry already."""
+        draws = 1 if self.latent is not None else n
+        if prefix is not None:
+            prefix = self.action_units.do(prefix).repeat_interleave(n // draws, dim=0)
+        chunks = self.decoder.sample(context, rng, draws, steps, prefix)  # type: ignore[operator]
+        return self.action_units.undo(chunks.float().reshape(-1, n, *chunks.shape[2:]))
+
+    def _own(self, observation: Observation) -> Observation:
+        """The moments of the faster system, the newest ones."""
+        return observation.map(lambda array: array[:, -self.own_history :])
+
+    def _encode(
+        self, observation: Observation, message: Message | None = None
+    ) -> tuple[dict[str, TokenGroup], Tensor | None]:
+        if message is not None and message.text:
+            observation = replace(observation, instruction=message.text)
         groups = {group.name: group for group in (encoder(observation) for encoder in self.encoders.values())}
+        if self.upper is not None and message is not None:
+            groups = self.upper.link.absorb(groups, message)  # type: ignore[operator]
         if self.foresight is None:
             return groups, None
         group, estimate = self.foresight(groups, observation)
@@ -231,7 +241,7 @@ class Composition(nn.Module):
         if self.backbone is None:
             return Context(groups=groups)
         groups, cache = self.backbone(groups, None)
-        return Context(groups=groups, cache=cache)
+        return Context(groups=groups, cache=cache, backbone=self.backbone)  # type: ignore[arg-type]
 
 
 def action_bounds(spec: ActionSpec) -> tuple[Tensor, Tensor]:
@@ -257,28 +267,3 @@ def fit_history(array: Tensor, history: int) -> Tensor:
     if steps >= history:
         return array[:, steps - history :]
     return torch.cat([array[:, :1].expand(-1, history - steps, *array.shape[2:]), array], dim=1)
-
-
-def blend(actions: Tensor, carry: Ensemble | None, m: float, every: int) -> tuple[Tensor, Ensemble]:
-    """Temporal ensembling (ACT, algorithm 2): mean over all predictions for a step, weighted exp(-m i), oldest i = 0.
-
-    `actions` (B H A) begin now. Returns the first `every` blended steps and the carry for the decision after them.
-    """
-    length = actions.shape[1]
-    mean, weight = torch.zeros_like(actions), actions.new_zeros(length)
-    count = torch.zeros(length, device=actions.device)
-    if carry is not None:
-        kept = carry.mean.shape[1]
-        mean[:, :kept], weight[:kept], count[:kept] = carry.mean, carry.weight, carry.count
-    newest = torch.exp(-m * count)
-    total = weight + newest
-    mean = mean + (actions - mean) * (newest / total)[:, None]
-    rest = Ensemble(mean=mean[:, every:], weight=total[every:], count=count[every:] + 1)
-    return mean[:, :every], rest
-
-
-def _repeated(group: TokenGroup, n: int) -> TokenGroup:
-    if n == 1:
-        return group
-    mask = None if group.mask is None else group.mask.repeat_interleave(n, dim=0)
-    return replace(group, tokens=group.tokens.repeat_interleave(n, dim=0), mask=mask)

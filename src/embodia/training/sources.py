@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 from embodia.core.errors import ContractError
@@ -45,7 +46,7 @@ def from_mixture(config: TrainConfig, spec: PolicySpec, mixture: Mixture, augmen
     statistics = mixture.statistics
     reading = _Reading(config, spec, training, held_out)
     return Factories(
-        policy=lambda: make(spec, statistics),
+        policy=lambda: _fitted(make(spec, statistics), training),
         batches=reading.batches,
         describe=reading.describe,
         card=Card(
@@ -76,6 +77,9 @@ def identity(dataset: Dataset, samples: int) -> dict[str, Any]:
     }
 
 
+_CHUNKS_TO_FIT = 8192
+
+
 class _Reading:
     """How batches are read; the policy says which moments, actions and states to come a sample has."""
 
@@ -87,6 +91,7 @@ class _Reading:
             "history": shape.history,
             "cameras": shape.contract.observation.camera_names,
             "ahead": shape.ahead,
+            "later": shape.later,
         }
 
     def batches(self, first: int, rank: int, world_size: int) -> Iterator[Batch]:
@@ -124,6 +129,19 @@ class _Reading:
 
     def _part_size(self, world_size: int) -> int:
         return self._config.batch_size // (self._config.accumulate * world_size)
+
+
+def _fitted(policy: Composition, training: Mixture) -> Composition:
+    """The policy after its tokenizers and clusters have seen whole chunks, spread evenly over every set."""
+    if not policy.must_fit:
+        return policy
+    found, length = [], policy.contract.action.chunk
+    for dataset, share in zip(training.datasets, training.counts, strict=True):
+        wanted = max(1, _CHUNKS_TO_FIT * share // training.epoch_samples)
+        chunks = dataset.chunks(np.unique(np.linspace(0, dataset.frames - 1, wanted).astype(np.int64)), length)
+        found.append(chunks.actions[chunks.valid.all(1)])
+    policy.fit(torch.from_numpy(np.concatenate(found)))
+    return policy
 
 
 def outline(spec: PolicySpec) -> Composition:

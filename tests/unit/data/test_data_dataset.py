@@ -156,6 +156,23 @@ def test_states_ahead_stop_at_the_end_of_the_episode(root):
     assert data.batch(np.array([1]), 1).ahead is None
 
 
+def test_sights_to_come_stop_at_the_end_of_the_episode(root):
+    data = Dataset.open(root)
+    batch = data.batch(np.array([1, 9]), 1, cameras=["wrist"], later=(2, 10**6))
+    np.testing.assert_array_equal(batch.later.images["wrist"][0], data.images(0, "wrist")[[3, 7]])
+    np.testing.assert_array_equal(batch.later.state[1], data.states(1)[[3, 4]])
+    assert set(batch.later.images) == {"wrist"} and batch.later.instruction == ()
+    assert data.batch(np.array([1]), 1).later is None
+
+
+def test_chunks_alone_are_those_of_a_batch(root):
+    data = Dataset.open(root)
+    ids = np.array([0, 6, 20])
+    alone, whole = data.chunks(ids, 5), data.batch(ids, 5).chunk
+    np.testing.assert_array_equal(alone.actions, whole.actions)
+    np.testing.assert_array_equal(alone.valid, whole.valid)
+
+
 def test_wrong_questions(root):
     data = Dataset.open(root)
     with pytest.raises(ShapeError):

@@ -108,7 +108,7 @@ def test_close_ends_the_threads(mixture):
 
 def test_a_mixed_batch_keeps_the_order_of_samples(mixture):
     samples = mixture.samples(2, 0, 30)
-    joined = fetch(mixture, samples, chunk=2, history=2)
+    joined = fetch(mixture, samples, chunk=2, history=2, later=(1, 3))
     assert set(samples.source.tolist()) == {0, 1}
     for place in range(30):
         dataset = mixture.datasets[samples.source[place]]
@@ -118,6 +118,9 @@ def test_a_mixed_batch_keeps_the_order_of_samples(mixture):
         np.testing.assert_array_equal(joined.observation.images["front"][place], alone.observation.images["front"][0])
         np.testing.assert_array_equal(joined.observation.masks["history"][place], alone.observation.masks["history"][0])
         np.testing.assert_array_equal(joined.chunk.actions[place], alone.chunk.actions[0])
+        to_come = dataset.batch(samples.frame[place : place + 1], 1, later=(1, 3)).later
+        np.testing.assert_array_equal(joined.later.images["front"][place], to_come.images["front"][0])
+        np.testing.assert_array_equal(joined.later.state[place], to_come.state[0])
 
 
 def test_sentences_vary_only_when_asked(mixture):

@@ -13,7 +13,8 @@ from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, Obs
 from embodia.core.statistics import FeatureStatistics
 from embodia.core.types import ActionChunk, TokenGroup
 from embodia.nn.normalize import Normalizer
-from embodia.parts.compose import Composition, Inference, Parts, action_bounds, blend, chunked, fit_history
+from embodia.parts.acting import blend
+from embodia.parts.compose import Composition, Inference, Parts, action_bounds, chunked, fit_history
 
 BODY = Contract(
     observation=ObservationSpec(
