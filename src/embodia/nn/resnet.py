@@ -7,7 +7,7 @@ convolution's weights, which saves a pass over every activation, in training too
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -84,23 +84,27 @@ class BasicBlock(nn.Module):
         changes = stride != 1 or inputs != outputs
         self.shortcut = ConvNorm(inputs, outputs, 1, stride, norm, group_width) if changes else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N C H W) to (N C' H' W')."""
+    def forward(self, x: Tensor, film: Tensor | None = None) -> Tensor:
+        """(N C H W) to (N C' H' W'); `film` (N 2C') scales (as 1 + scale) and shifts before the shortcut is added."""
         skip = x if self.shortcut is None else self.shortcut(x)
-        hidden = functional.relu(self.first(x), inplace=True)
-        return functional.relu(self.second(hidden) + skip, inplace=True)
+        hidden = self.second(functional.relu(self.first(x), inplace=True))
+        if film is not None:
+            scale, shift = film[..., None, None].chunk(2, dim=1)
+            hidden = hidden * (1 + scale) + shift
+        return functional.relu(hidden + skip, inplace=True)
 
 
 class ResNet(nn.Module):
     """Pictures (N 3 H W) to the last stage's map (N C H/32 W/32).
 
     `width` is the first stage's width (64 in the paper), doubled at each of the four stages; group norm uses groups of
-    `group_width` channels (16 in Diffusion Policy).
+    `group_width` channels (16 in Diffusion Policy). `stages` are the channels of each block.
     """
 
     def __init__(self, depth: int = 18, norm: Norm = "frozen_batch", width: int = 64, group_width: int = 16) -> None:
         super().__init__()
         self.channels = width * 8
+        self.stages = tuple(width * 2**stage for stage, count in enumerate(DEPTHS[depth]) for _ in range(count))
         self.stem = ConvNorm(3, width, 7, 2, norm, group_width)
         blocks: list[nn.Module] = []
         inputs = width
@@ -113,10 +117,13 @@ class ResNet(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Feature map of the last stage."""
+    def forward(self, x: Tensor, films: Sequence[Tensor] = ()) -> Tensor:
+        """Feature map of the last stage; `films` hold one condition a block, (N 2 * stages[i]) each, or nothing."""
         hidden = functional.relu(self.stem(x), inplace=True)
-        return self.blocks(functional.max_pool2d(hidden, 3, 2, 1))
+        hidden = functional.max_pool2d(hidden, 3, 2, 1)
+        for index, block in enumerate(self.blocks):
+            hidden = block(hidden, films[index] if films else None)
+        return hidden
 
     @staticmethod
     def map_size(pixels: int) -> int:
