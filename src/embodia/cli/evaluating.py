@@ -5,40 +5,21 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from embodia.cli.progress import ProgressBar
-from embodia.data.dataset import Dataset
+from embodia.evaluation.checkpoints import judge
 from embodia.evaluation.plans import EvalConfig
 from embodia.evaluation.results import control_per_task, write_result
-from embodia.evaluation.runner import Subject, evaluate
 from embodia.evaluation.subjects import has_expert
 from embodia.evaluation.suites import load, names
-from embodia.nn.packed import pack
-from embodia.training.checkpoint import find, load_policy
-from embodia.training.metrics import read
 
 
 def evaluate_checkpoint(checkpoint: Path, data: Sequence[Path], config: EvalConfig, out: Path) -> dict[str, Any]:
-    """Load the policy, play it and its controls, write the report into `out` and return it.
-
-    Where `config.execute` is 0 the policy carries out what its own inference settings say, else its whole chunk.
-    """
-    place = find(checkpoint)
-    policy, spec, provenance = load_policy(place)
-    pack(policy)
-    config = replace(config, execute=config.execute or policy.inference.execute or 0)
-    subject = Subject(
-        trained=provenance,
-        data=tuple(Dataset.open(folder) for folder in data),
-        facts={"name": spec.name, "size": spec.size, "checkpoint": place.name},
-        metrics=read(place.parent.parent),
-        command=command_line(),
-    )
+    """`judge` with a progress bar, under the name of what was typed."""
     with ProgressBar() as progress:
-        return evaluate(policy, config, out, subject=subject, progress=progress)
+        return judge(checkpoint, data, config, out, command=command_line(), progress=progress)
 
 
 def command_line() -> str:

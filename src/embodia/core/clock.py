@@ -31,6 +31,20 @@ class SystemClock:
         time.sleep(max(0.0, seconds))
 
 
+class ProcessorClock:
+    """Processor seconds of this process, all its threads together: other work on the machine does not enter."""
+
+    def now_s(self) -> float:
+        """Seconds of `time.process_time`."""
+        return time.process_time()
+
+    def sleep(self, seconds: float) -> None:
+        """Compute for `seconds`: this clock does not move while the process rests."""
+        end_s = self.now_s() + seconds
+        while self.now_s() < end_s:
+            pass
+
+
 class SimulatedClock:
     """A clock that moves only when told to: rates and deadlines can be tested faster than real time."""
 

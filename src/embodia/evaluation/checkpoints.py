@@ -1,0 +1,43 @@
+"""From a checkpoint on disk to a report: load, bring into the fast form, play with the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from embodia.data.dataset import Dataset
+from embodia.evaluation.plans import EvalConfig
+from embodia.evaluation.runner import Progress, Subject, evaluate
+from embodia.nn.packed import pack
+from embodia.training.checkpoint import find, load_policy
+from embodia.training.metrics import read
+
+
+def judge(
+    checkpoint: Path,
+    data: Sequence[Path],
+    config: EvalConfig,
+    out: Path,
+    *,
+    command: str = "",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Load the policy, play it and its controls, write the report into `out` and return it.
+
+    Where `config.execute` is 0 the policy carries out what its own inference settings say, else its whole chunk.
+    Raises what `load_policy`, `Dataset.open` and `evaluate` raise.
+    """
+    place = find(checkpoint)
+    policy, spec, provenance = load_policy(place)
+    pack(policy)
+    config = replace(config, execute=config.execute or policy.inference.execute or 0)
+    subject = Subject(
+        trained=provenance,
+        data=tuple(Dataset.open(folder) for folder in data),
+        facts={"name": spec.name, "size": spec.size, "checkpoint": place.name},
+        metrics=read(place.parent.parent),
+        command=command,
+    )
+    return evaluate(policy, config, out, subject=subject, progress=progress)

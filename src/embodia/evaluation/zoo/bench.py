@@ -1,0 +1,118 @@
+"""One policy through the zoo: train on the shared demonstrations, judge, time a decision, write one result file.
+
+Training counts processor time of this process and goes on where an earlier call was stopped. What to watch: call it in
+a process of its own with one thread, or the processor time is not that of one core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from embodia.core.clock import ProcessorClock, SystemClock
+from embodia.core.protocols import Policy
+from embodia.core.types import Observation
+from embodia.data.dataset import Dataset
+from embodia.data.mixture import Mixture
+from embodia.evaluation.cards.speed import speed_card
+from embodia.evaluation.checkpoints import judge
+from embodia.evaluation.results import read_result, write_result
+from embodia.evaluation.runner import Progress
+from embodia.evaluation.zoo.protocol import ZooConfig, collecting, data_fingerprint, fingerprint, judging, training
+from embodia.evaluation.zoo.rows import learns
+from embodia.generate.collect import collect
+from embodia.policies import PolicySpec
+from embodia.training.checkpoint import load_policy
+from embodia.training.loop import Result, fit
+from embodia.training.sources import from_mixture
+
+DECISIONS = 20
+
+
+def demonstrations(config: ZooConfig, runs: Path, progress: Progress, workers: int = 1) -> Path:
+    """The shared data set under `runs`, collected as far as it is missing. Raises what `collect` raises."""
+    data = runs / f"data-{data_fingerprint(config)}"
+    collect(collecting(config, workers), data, progress=progress)
+    return data
+
+
+def measured(path: Path, config: ZooConfig) -> bool:
+    """Whether there is a result of this very protocol. Raises `CorruptFileError` for a file that is no result."""
+    return path.exists() and read_result(path).get("protocol") == fingerprint(config)
+
+
+def measure(
+    name: str, config: ZooConfig, data: Path, out: Path, result: Path, progress: Progress, size: str = "tiny"
+) -> dict[str, Any]:
+    """Train the policy `name` in the folder `out`, judge it, write `result` and return what it says.
+
+    Raises what building, training and judging raise; what was trained so far stays.
+    """
+    command = f"embodia bench zoo --policy {name}" + ("" if config.minutes == 5.0 else f" --minutes {config.minutes:g}")
+    dataset = Dataset.open(data)
+    trained, wall_s = _train(
+        PolicySpec(name=name, size=size, contract=dataset.contract), config, dataset, out, progress
+    )
+    report = judge(trained.latest, [data], judging(config), out / "report", command=command, progress=progress)
+    policy, _, _ = load_policy(trained.latest)
+    card = speed_card(
+        policy, _first(dataset, policy), decisions=DECISIONS, execute=4, rng=torch.Generator().manual_seed(0)
+    )
+    facts = {
+        "policy": {"name": name, "size": size, "parameters": card.parameters},
+        "protocol": fingerprint(config),
+        "training": {
+            "processor_seconds": round(trained.seconds, 1),
+            "wall_seconds": round(wall_s, 1),
+            "samples": trained.samples,
+            "samples_per_second": round(trained.samples / max(trained.seconds, 1e-9), 1),
+            "batch_size": config.batch_size,
+            "demonstrations": len(dataset.episodes),
+            "frames": dataset.frames,
+        },
+        "decision": {
+            "p50_ms": round(1e3 * card.latency_s["p50"], 2),
+            "p99_ms": round(1e3 * card.latency_s["p99"], 2),
+            "actions_hz": round(card.actions_hz, 1),
+            "gflop": None if card.flops is None else round(card.flops / 1e9, 4),
+            "tokens": dict(card.tokens),
+        },
+        "families": families(report["per_task"]),
+        "zoo": asdict(config),
+    }
+    facts["verdict"] = learns(report)
+    write_result(result, report, **facts)
+    return read_result(result)
+
+
+def families(per_task: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Family -> success rate and n over its tasks."""
+    found: dict[str, list[tuple[float, int]]] = {}
+    for task, entry in per_task.items():
+        found.setdefault(task.split("/")[0], []).append((entry["success_rate"], entry["n"]))
+    counted = {name: (sum(rate * n for rate, n in rows), sum(n for _, n in rows)) for name, rows in found.items()}
+    return {name: {"success_rate": wins / n, "n": n} for name, (wins, n) in counted.items()}
+
+
+def _train(
+    spec: PolicySpec, config: ZooConfig, dataset: Dataset, out: Path, progress: Progress
+) -> tuple[Result, float]:
+    recipe, clock = training(config), SystemClock()
+    factories = from_mixture(recipe, spec, Mixture([(dataset, 1.0)]))
+    began_s = clock.now_s()
+
+    def tell(text: str, done: int, total: int) -> None:
+        progress(f"train {spec.name} | {text}", done, total)
+
+    result = fit(recipe, factories, out / "train", tell, ProcessorClock())
+    return result, clock.now_s() - began_s
+
+
+def _first(dataset: Dataset, policy: Policy) -> Observation:
+    """What the first demonstration shows, in the shape that the policy asks for."""
+    cameras, history = policy.contract.observation.camera_names, int(getattr(policy, "history", 1))
+    return dataset.batch(np.zeros(1, np.int64), 1, history, cameras).observation

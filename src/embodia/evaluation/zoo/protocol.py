@@ -1,0 +1,125 @@
+"""What the zoo asks of every policy: ten Desk tasks in pairs of one scene, two small cameras, one recipe of training.
+
+Both tasks of a pair are asked for in the same scenes (the red cube or the blue ball, left or right, the red button or
+the green one, either drawer, the bowl or the bin), so that one who does not read is right half of the time at best.
+Watch out: a result is comparable with another one only where `fingerprint` is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+
+from embodia.core.config import to_json
+from embodia.envs import CameraView, EnvConfig
+from embodia.evaluation.controls import BLANK_IMAGE, OTHER_SENTENCE
+from embodia.evaluation.plans import EvalConfig
+from embodia.generate.collect import CollectConfig
+from embodia.generate.demonstrate import EpisodeConfig
+from embodia.generate.disturb import NoiseConfig
+from embodia.training.config import TrainConfig
+
+TASKS = (
+    "reach/red-cube",
+    "reach/blue-ball",
+    "push/red-cube/left",
+    "push/red-cube/right",
+    "button/red",
+    "button/green",
+    "drawer/open/red",
+    "drawer/open/blue",
+    "place/red-cube/bowl",
+    "place/red-cube/bin",
+)
+PIXELS = 64
+ACROSS = CameraView(
+    name="across",
+    height=PIXELS,
+    width=PIXELS,
+    lookat_m=(0.02, 0.0, 0.02),
+    distance_m=0.74,
+    azimuth_deg=180.0,
+    elevation_deg=-48.0,
+)
+WRIST = CameraView(name="wrist", height=PIXELS, width=PIXELS)
+SENSES = "rgb"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZooConfig:
+    """How much of everything; the rest of the protocol is the same for all.
+
+    minutes           processor time of training, on one core
+    demonstrations    for each task
+    episodes          judged for each task, on seeds that no demonstration has; `control_episodes` with each control
+    """
+
+    tasks: tuple[str, ...] = TASKS
+    minutes: float = 5.0
+    demonstrations: int = 80
+    episodes: int = 20
+    control_episodes: int = 8
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    seed: int = 0
+
+
+def environment(config: ZooConfig) -> EnvConfig:
+    """Desk with the arm of seven joints, drawn by its own renderer."""
+    return EnvConfig(cameras=(ACROSS, WRIST), tasks=config.tasks, options={"senses": SENSES})
+
+
+def collecting(config: ZooConfig, workers: int) -> CollectConfig:
+    """Demonstrations with disturbed actions, so that they show how to come back."""
+    episode = EpisodeConfig(limit=100, settle=3, noise=NoiseConfig(share=0.8))
+    return CollectConfig(
+        family="desk", env=environment(config), episode=episode, episodes=config.demonstrations, workers=workers
+    )
+
+
+def training(config: ZooConfig) -> TrainConfig:
+    """The recipe of all policies; nothing is held out, the last averaged weights are judged."""
+    return TrainConfig(
+        max_seconds=60.0 * config.minutes,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        learning_rate=config.learning_rate,
+        weight_decay=0.02,
+        betas=(0.9, 0.98),
+        ema_decay=0.99,
+        validation_fraction=0.0,
+        tensorboard=False,
+        device="cpu",
+        parallel="none",
+    )
+
+
+def judging(config: ZooConfig) -> EvalConfig:
+    """Held-out seeds and held-out wordings; the controls are another sentence and grey pictures."""
+    return EvalConfig(
+        family="desk",
+        env=replace(environment(config), horizon=80),
+        tasks=config.tasks,
+        episodes=config.episodes,
+        control_episodes=config.control_episodes,
+        controls=(OTHER_SENTENCE, BLANK_IMAGE),
+        execute=4,
+        workers=1,
+        clips=0,
+        filmed=0,
+    )
+
+
+def data_fingerprint(config: ZooConfig) -> str:
+    """Eight letters for all that decides the demonstrations."""
+    return _digest(collecting(config, 1))
+
+
+def fingerprint(config: ZooConfig) -> str:
+    """Eight letters for all that decides a result, beside the policy and the code."""
+    return _digest(collecting(config, 1), training(config), judging(config))
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps([to_json(item) for item in parts], sort_keys=True).encode()).hexdigest()[:8]

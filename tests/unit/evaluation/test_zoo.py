@@ -1,0 +1,172 @@
+"""The zoo: one protocol for all, verdicts by intervals, a page that only repeats files, and one policy all the way."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from embodia.core.errors import CorruptFileError
+from embodia.envs import make
+from embodia.evaluation.results import read_result
+from embodia.evaluation.statistics import Rate
+from embodia.evaluation.zoo import bench, page, protocol, rows
+from embodia.evaluation.zoo.protocol import TASKS, ZooConfig, data_fingerprint, fingerprint
+
+
+def entry(successes, n):
+    return {"success_rate": successes / n, "n": n, "interval": list(Rate(successes=successes, n=n).interval)}
+
+
+def result(name="act", successes=150, sentence=4, blank=2, samples=60_000, **further):
+    return {
+        **entry(successes, 200),
+        "controls": {"other_sentence": entry(sentence, 80), "blank_image": entry(blank, 80)},
+        "per_task": {},
+        "families": {"reach": {"success_rate": 0.9, "n": 40}, "push": {"success_rate": 0.6, "n": 40}},
+        "policy": {"name": name, "size": "tiny", "parameters": 3_800_000},
+        "training": {"samples": samples, "samples_per_second": 200.0},
+        "decision": {"p50_ms": 4.25},
+        "protocol": "aaaa",
+        **{"seconds": 1.0, "versions": {}, "seed": 0, "hardware": {}, "notes": [], "commit": "c"},
+        "command": f"embodia bench zoo --policy {name}",
+        **further,
+    }
+
+
+def test_every_task_has_a_partner_of_the_zoo_in_its_scenes():
+    env = make("desk", protocol.environment(ZooConfig()))
+    for task in TASKS:
+        assert set(env.scene_partners(task)) & set(TASKS), task
+    assert len({task.split("/")[0] for task in TASKS}) == 5
+
+
+def test_judged_seeds_and_wordings_are_new():
+    config = ZooConfig()
+    collected = protocol.collecting(config, 1)
+    judged = protocol.judging(config)
+    assert judged.first_seed > collected.first_seed + collected.tries * collected.episodes
+    assert judged.sentences == "held_out" and set(judged.controls) == {"other_sentence", "blank_image"}
+    assert protocol.training(config).max_seconds == 300.0 and protocol.training(config).samples is None
+
+
+def test_a_fingerprint_tells_protocols_apart_and_nothing_else():
+    config = ZooConfig()
+    assert fingerprint(config) == fingerprint(ZooConfig())
+    assert protocol.collecting(config, 1) != protocol.collecting(config, 2)
+    for changed in (replace(config, minutes=1.0), replace(config, episodes=9), replace(config, learning_rate=3e-4)):
+        assert fingerprint(changed) != fingerprint(config) and data_fingerprint(changed) == data_fingerprint(config)
+    assert data_fingerprint(replace(config, demonstrations=9)) != data_fingerprint(config)
+
+
+@pytest.mark.parametrize(
+    ("successes", "sentence", "blank", "verdict"),
+    [
+        (150, 4, 2, "learns"),
+        (150, 60, 2, "may not listen"),
+        (150, 4, 60, "may not look"),
+        (10, 4, 4, "may not listen, may not look"),
+        (0, 0, 0, "may not listen, may not look"),
+    ],
+)
+def test_a_policy_learns_when_its_interval_lies_above_its_controls(successes, sentence, blank, verdict):
+    assert rows.learns(result(successes=successes, sentence=sentence, blank=blank)) == verdict
+
+
+def test_the_verdict_needs_certainty_and_not_a_better_mean():
+    assert rows.learns(result(successes=20, sentence=4, blank=0)) == "may not listen"
+    assert rows.learns(result(successes=40, sentence=4, blank=0)) == "learns"
+
+
+def test_rows_come_from_files_the_best_first(tmp_path):
+    for name, successes in (("weak", 20), ("strong", 180), ("middle", 100)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(result(name, successes)))
+    found = rows.read_rows(tmp_path)
+    assert [row.name for row in found] == ["strong", "middle", "weak"]
+    assert found[0].rate == Rate(successes=180, n=200) and found[0].controls["blank_image"].n == 80
+    assert found[1].families["push"].value == pytest.approx(0.6)
+    assert rows.protocols(found) == ("aaaa",)
+
+
+def test_a_file_that_is_no_result_is_named(tmp_path):
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(CorruptFileError, match=r"bad\.json"):
+        rows.read_rows(tmp_path)
+
+
+def test_only_a_result_of_this_protocol_counts_as_measured(tmp_path):
+    config, path = ZooConfig(), tmp_path / "act.json"
+    assert not bench.measured(path, config)
+    path.write_text(json.dumps(result(protocol=fingerprint(config))))
+    assert bench.measured(path, config) and not bench.measured(path, replace(config, minutes=1.0))
+
+
+COMPOSITIONS = {
+    "a": "vis.resnet(18) -> bb.encoder(4) -> head.regress(7)",
+    "b": "vis.resnet(18) -> bb.encoder(2) -> head.regress(1)",
+    "c": "vis.siglip -> bb.encoder -> head.flow(10)",
+    "d": "vis.siglip -> bb.encoder -> head.flow(5)",
+}
+
+
+def zoo_of(**successes):
+    return [rows.row_of(result(name, count)) for name, count in successes.items()]
+
+
+def test_groups_are_the_parts_that_two_policies_share():
+    found = page.grouped(zoo_of(a=150, b=148, c=40, d=38), COMPOSITIONS, "head")
+    assert {part: [row.name for row in inside] for part, inside in found.items()} == {
+        "head.regress": ["a", "b"],
+        "head.flow": ["c", "d"],
+    }
+    assert page.grouped(zoo_of(a=150, c=40), COMPOSITIONS, "head") == {}
+
+
+def test_a_policy_is_one_observation_in_a_comparison():
+    mean, (low, high) = page.mean_rate(zoo_of(a=150, b=148))
+    values = np.array([0.75, 0.74])
+    half = 12.706 * values.std(ddof=1) / np.sqrt(2)
+    assert mean == pytest.approx(0.745) and (low, high) == (
+        pytest.approx(0.745 - half, abs=1e-3),
+        pytest.approx(0.745 + half, abs=1e-3),
+    )
+    assert page.mean_rate(zoo_of(a=190, b=40))[1] == (0.0, 1.0)
+
+
+def test_the_page_names_differences_only_where_intervals_part():
+    clear = page.page(zoo_of(a=150, b=150, c=40, d=40), COMPOSITIONS)
+    assert "- `head.regress` above `head.flow`" in clear and "`vis.resnet` above `vis.siglip`" in clear
+    vague = page.page(zoo_of(a=190, b=60, c=150, d=30), COMPOSITIONS)
+    assert "above `head" not in vague and "No two of these can be told apart." in vague
+
+
+def test_the_page_repeats_the_files():
+    text = page.page(zoo_of(a=150, b=10), COMPOSITIONS)
+    assert "1 of 2 do." in text and "**75 % (69-80)**" in text and "may not listen, may not look" in text
+    assert "3.80 M" in text and "60,000" in text and "[a](../results/zoo/a.json)" in text
+    assert "protocol |" not in text
+    mixed = [rows.row_of(result("a")), rows.row_of(result("b", protocol="bbbb"))]
+    assert "protocol |" in page.page(mixed, COMPOSITIONS) and "2 protocols" in page.page(mixed, COMPOSITIONS)
+
+
+def test_families_add_their_tasks():
+    per_task = {"reach/a": entry(8, 10), "reach/b": entry(2, 10), "push/a": entry(5, 5)}
+    found = bench.families(per_task)
+    assert found["reach"] == {"success_rate": 0.5, "n": 20} and found["push"] == {"success_rate": 1.0, "n": 5}
+
+
+@pytest.mark.sim
+def test_one_policy_all_the_way(tmp_path):
+    config = ZooConfig(tasks=TASKS[:2], minutes=0.02, demonstrations=1, episodes=1, control_episodes=1, batch_size=4)
+    told = []
+    hook = lambda stage, done, total: told.append(stage.split("|")[0].strip())  # noqa: E731
+    data = bench.demonstrations(config, tmp_path, hook)
+    path = tmp_path / "results" / "act.json"
+    bench.measure("act", config, data, tmp_path / "act", path, hook)
+    found = read_result(path)
+    assert {"episodes", "train act", "policy", "other_sentence", "blank_image"} <= set(told)
+    assert found["n"] == 2 and found["training"]["samples"] % 4 == 0 and found["training"]["samples"] > 0
+    assert 1.2 <= found["training"]["processor_seconds"] < 30 and found["policy"]["parameters"] > 1e6
+    assert found["protocol"] == fingerprint(config) and bench.measured(path, config)
+    assert found["command"] == "embodia bench zoo --policy act --minutes 0.02"
+    assert found["verdict"] == "may not listen, may not look"
