@@ -17,6 +17,7 @@ from embodia.core.specs import ObservationSpec
 from embodia.nn.shared import Shared
 from embodia.nn.transformer import Transformer, TransformerConfig
 from embodia.nn.vocabulary import Head, Vocabulary
+from embodia.parts.backbones.hub import HubConfig, HubTransformer
 from embodia.parts.backbones.language_model import LanguageModel, block_table
 from embodia.parts.encoders.eyes import EyesConfig, eyes
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
@@ -27,7 +28,7 @@ from embodia.parts.encoders.state import StateToken
 from embodia.parts.encoders.text import Tokenizer
 from embodia.parts.tokenizers.text import ByteTokenizer, FileTokenizer
 
-ModelConfig: TypeAlias = TransformerConfig
+ModelConfig: TypeAlias = TransformerConfig | HubConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,7 @@ def vision_language(
 
 def engine(config: ModelConfig) -> nn.Module:
     """The layers a configuration asks for; every engine can give hidden states behind its cache."""
-    return Transformer(config)
+    return HubTransformer(config) if isinstance(config, HubConfig) else Transformer(config)
 
 
 def tokenizer(config: TextConfig) -> Tokenizer:
