@@ -177,8 +177,8 @@ def act_policy(folder: Path) -> Composition:
 
 def diffusing(folder: Path) -> Composition:
     """Diffusion Policy with the peer's default sizes and weights."""
-    denoiser = DiffusionConfig(widths=(512, 1024, 2048), time_width=128, reduction="batch")
-    config = diffusion_policy.Config(chunk=64, diffusion=denoiser, inference=Inference(steps=10))
+    reduced = DiffusionConfig(reduction="batch")
+    config = diffusion_policy.Config(chunk=64, diffusion=reduced, inference=Inference(steps=10))
     convert = partial(convert_diffusion, state_dim=JOINTS, history=2)
     return _loaded("diffusion_policy", config, folder / "diffusion.safetensors", convert)
 

@@ -10,6 +10,7 @@ import torch
 
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
 from embodia.core.types import ActionChunk, Batch, Observation
+from embodia.nn.unet1d import UNetConfig
 from embodia.parts.compose import parameter_count
 from embodia.parts.convert.lerobot_diffusion import convert_diffusion
 from embodia.parts.decoders.diffusion import DiffusionConfig
@@ -76,15 +77,15 @@ def compare(config: dict, ours: Config, contract: Contract, folder: Path, batch_
 
 def test_small_diffusion_policy_equals_lerobot(tmp_path):
     sizes = {"down_dims": [32, 64, 96], "diffusion_step_embed_dim": 32, "horizon": 16, "n_action_steps": 8}
-    denoiser = DiffusionConfig(widths=(32, 64, 96), time_width=32, reduction="batch")
-    ours = Config(diffusion=denoiser)
+    unet = UNetConfig(widths=(32, 64, 96), time_width=32)
+    ours = Config(unet=unet, diffusion=DiffusionConfig(reduction="batch"))
     found = compare(sizes, ours, contract_of(3, 4, 2, 64), tmp_path, batch_size=3)
     assert max(found.values()) <= 1e-4, found
 
 
 @pytest.mark.long
 def test_published_size_equals_lerobot(tmp_path):
-    ours = Config(chunk=64, diffusion=DiffusionConfig(widths=(512, 1024, 2048), time_width=128, reduction="batch"))
+    ours = Config(chunk=64, diffusion=DiffusionConfig(reduction="batch"))
     found = compare({}, ours, contract_of(2, 2, 1, 96), tmp_path, batch_size=2)
     store("parity_diffusion_policy.json", {
         "peer": "lerobot 0.6.1, Diffusion Policy with its default sizes (group norm): PushT, 262,709,026 parameters",

@@ -1,7 +1,7 @@
 """Sinusoidal positions: of a sequence, of a feature map, of a diffusion time.
 
-Three layouts live in the field under one name; each function says which one it is. All are plain tables: pure functions
-of sizes, so they cost no parameter and are made once.
+Several layouts live in the field under one name; each function says which one it is. All are plain tables: pure
+functions of sizes, so they cost no parameter and are made once.
 """
 
 from __future__ import annotations
@@ -35,6 +35,14 @@ def time_positions(time: Tensor, width: int, longest: float = 10000.0) -> Tensor
     steps = torch.arange(half, device=time.device, dtype=torch.float32)
     angles = time.float()[:, None] * torch.exp(-math.log(longest) / (half - 1) * steps)
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def step_positions(time: Tensor, width: int, longest: float = 10000.0) -> Tensor:
+    """A scalar time (B,) as (B, width): all cosines, then all sines, frequencies from 1 to above 1 / longest (DiT)."""
+    half = width // 2
+    steps = torch.arange(half, device=time.device, dtype=torch.float32)
+    angles = time.float()[:, None] * torch.exp(-math.log(longest) / half * steps)
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
 def _turn(count: int) -> Tensor:

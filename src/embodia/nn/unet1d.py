@@ -6,12 +6,14 @@ neighbouring steps and cannot be told where an episode ends, so the padded tail 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from embodia.core.errors import ConfigError
+from embodia.core.protocols import Context
 from embodia.nn.conv1d import Conv1d, ConvTranspose1d
 from embodia.nn.film import FilmBank, modulate
 from embodia.nn.positional import time_positions
@@ -52,19 +54,22 @@ class Level(nn.Module):
         return self.second(self.first(x, next(films)), next(films))
 
 
+@dataclass(frozen=True, kw_only=True)
+class UNetConfig:
+    """Channels of the levels, size of the convolutions, channels a norm group, width of the time's features."""
+
+    widths: tuple[int, ...] = (256, 512, 1024)
+    kernel: int = 5
+    groups: int = 8
+    time_width: int = 256
+
+
 class UNet1d(nn.Module):
     """Noisy chunk (B H A), time (B) and condition (B C) to a prediction (B H A)."""
 
-    def __init__(
-        self,
-        action_dim: int,
-        condition_width: int,
-        widths: Sequence[int] = (256, 512, 1024),
-        kernel: int = 5,
-        groups: int = 8,
-        time_width: int = 256,
-    ) -> None:
+    def __init__(self, config: UNetConfig, action_dim: int, condition_width: int) -> None:
         super().__init__()
+        widths, kernel, groups, time_width = config.widths, config.kernel, config.groups, config.time_width
         self.time_width = time_width
         self.factor = 2 ** (len(widths) - 1)
         self.time = nn.Sequential(
@@ -90,8 +95,13 @@ class UNet1d(nn.Module):
         levels = (*down, self.middle, *up)
         self.film = FilmBank(time_width, condition_width, [level.first.outputs for level in levels for _ in range(2)])
 
-    def forward(self, noisy: Tensor, time: Tensor, fixed: Tensor) -> Tensor:
-        """(B H A); `fixed` is `film.condition(...)`. Raises `ConfigError` when H cannot be halved often enough."""
+    def condition(self, context: Context, n: int = 1) -> Tensor:
+        """What all steps share: the groups' tokens, flattened, through the FiLM layers; every row n times."""
+        flat = torch.cat([group.tokens.flatten(1) for group in context.groups.values()], dim=-1)
+        return self.film.condition(flat).repeat_interleave(n, dim=0)
+
+    def forward(self, fixed: Tensor, noisy: Tensor, time: Tensor) -> Tensor:
+        """(B H A); `fixed` is from `condition`. Raises `ConfigError` when H cannot be halved often enough."""
         if noisy.shape[1] % self.factor:
             raise ConfigError(f"a chunk of {noisy.shape[1]} is not a multiple of {self.factor}", leaf="chunk")
         films = iter(self.film(self.time(time_positions(time, self.time_width).to(fixed.dtype)), fixed))

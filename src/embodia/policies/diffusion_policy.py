@@ -21,6 +21,7 @@ from torch import nn
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.normalize import Mode, Normalizer
+from embodia.nn.unet1d import UNet1d, UNetConfig
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
 from embodia.parts.encoders.conv_stem import ConvStemConfig
@@ -35,8 +36,8 @@ def _trunk() -> ResNetConfig:
     return ResNetConfig(norm="group", shared=False)
 
 
-def _denoiser() -> DiffusionConfig:
-    return DiffusionConfig(widths=(512, 1024, 2048), time_width=128)
+def _denoiser() -> UNetConfig:
+    return UNetConfig(widths=(512, 1024, 2048), time_width=128)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,8 @@ class Config:
     vision: VisionConfig = field(default_factory=_trunk)
     keypoints: int = 32
     language_width: int = 64
-    diffusion: DiffusionConfig = field(default_factory=_denoiser)
+    unet: UNetConfig = field(default_factory=_denoiser)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     normalization: Mode = "min_max"
     inference: Inference = field(default_factory=lambda: Inference(execute=8))
 
@@ -58,12 +60,12 @@ def preset(size: str) -> Config:
     if size == "tiny":
         return Config(
             vision=ConvStemConfig(widths=(32, 64, 64)),
-            diffusion=DiffusionConfig(widths=(64, 128, 256), kernel=3, time_width=64),
+            unet=UNetConfig(widths=(64, 128, 256), kernel=3, time_width=64),
         )
     if size == "small":
         return Config(
             vision=ResNetConfig(norm="group", width=32, shared=False),
-            diffusion=DiffusionConfig(widths=(128, 256, 512), time_width=128),
+            unet=UNetConfig(widths=(128, 256, 512), time_width=128),
         )
     return Config()
 
@@ -80,7 +82,9 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     known = statistics or {}
     parts = Parts(
         encoders=encoders,
-        decoder=ChunkDiffusion(config.diffusion, actions.dim, config.chunk, condition),
+        decoder=ChunkDiffusion(
+            config.diffusion, UNet1d(config.unet, actions.dim, condition), actions.dim, config.chunk
+        ),
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
         history=config.history,

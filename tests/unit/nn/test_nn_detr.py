@@ -9,7 +9,7 @@ from embodia.nn.detr import Attention, DecoderLayer, EncoderLayer, LayerSizes
 from embodia.nn.film import FilmBank, modulate
 from embodia.nn.mlp import projection
 from embodia.nn.noise import integers, normal, uniform
-from embodia.nn.unet1d import ResidualBlock1d, UNet1d
+from embodia.nn.unet1d import ResidualBlock1d, UNet1d, UNetConfig
 
 SIZES = LayerSizes(width=24, heads=3, hidden=40, dropout=0.0)
 
@@ -104,20 +104,20 @@ def test_residual_block_is_what_it_says():
 
 def test_unet_keeps_the_shape_and_reaches_across_the_chunk():
     torch.manual_seed(0)
-    net = UNet1d(3, 5, widths=(8, 16, 16), kernel=3, groups=4, time_width=8)
+    net = UNet1d(UNetConfig(widths=(8, 16, 16), kernel=3, groups=4, time_width=8), 3, 5)
     x = torch.randn(2, 16, 3, requires_grad=True)
     fixed = net.film.condition(torch.randn(2, 5))
-    out = net(x, torch.tensor([3, 90]), fixed)
+    out = net(fixed, x, torch.tensor([3, 90]))
     assert out.shape == (2, 16, 3)
     out[0, 0].sum().backward()
     assert bool(x.grad[0, 15].any()) and not bool(x.grad[1].any())
-    assert not torch.allclose(out[0], net(x, torch.tensor([4, 90]), fixed)[0], atol=1e-6)
+    assert not torch.allclose(out[0], net(fixed, x, torch.tensor([4, 90]))[0], atol=1e-6)
 
 
 def test_unet_refuses_a_chunk_it_cannot_halve():
-    net = UNet1d(3, 5, widths=(8, 16, 16), groups=4, time_width=8)
+    net = UNet1d(UNetConfig(widths=(8, 16, 16), groups=4, time_width=8), 3, 5)
     with pytest.raises(ConfigError, match="multiple of 4"):
-        net(torch.zeros(1, 10, 3), torch.zeros(1), net.film.condition(torch.zeros(1, 5)))
+        net(net.film.condition(torch.zeros(1, 5)), torch.zeros(1, 10, 3), torch.zeros(1))
 
 
 def test_noise_is_a_function_of_its_seed():

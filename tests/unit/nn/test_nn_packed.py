@@ -10,7 +10,7 @@ from embodia.nn import packed
 from embodia.nn.conv1d import Conv1d, ConvTranspose1d
 from embodia.nn.detr import DecoderLayer, EncoderLayer, LayerSizes
 from embodia.nn.resnet import ConvNorm, ResNet
-from embodia.nn.unet1d import UNet1d
+from embodia.nn.unet1d import UNet1d, UNetConfig
 
 pytestmark = pytest.mark.skipif(not packed.available(), reason="this torch has no packed operators")
 
@@ -99,9 +99,9 @@ def test_transformer_layers(pre_norm):
 
 
 def test_unet():
-    net = UNet1d(3, 10, widths=(16, 32, 64), groups=4, time_width=16)
+    net = UNet1d(UNetConfig(widths=(16, 32, 64), groups=4, time_width=16), 3, 10)
     fixed = net.film.condition(torch.randn(2, 10)).detach()
-    agree(net, torch.randn(2, 8, 3), torch.tensor([3, 70]), fixed)
+    agree(net, fixed, torch.randn(2, 8, 3), torch.tensor([3, 70]))
 
 
 def test_a_packed_module_has_nothing_left_to_train_or_save():

@@ -12,6 +12,7 @@ from embodia.core.errors import CheckpointError, ConfigError, MissingExtraError,
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, ObservationSpec
 from embodia.core.types import ActionChunk, Observation, TokenGroup
 from embodia.nn.detr import LayerSizes
+from embodia.nn.unet1d import UNet1d, UNetConfig
 from embodia.parts.backbones.encoder import TransformerEncoder
 from embodia.parts.compose import Context
 from embodia.parts.convert import rename, resnet_names
@@ -79,8 +80,8 @@ def test_regression_loss_is_the_error_of_the_mode():
 
 def diffusion(**options) -> ChunkDiffusion:
     torch.manual_seed(0)
-    sizes = {"widths": (8, 16), "groups": 4, "kernel": 3, "time_width": 8}
-    return ChunkDiffusion(DiffusionConfig(**sizes, **options), 2, 4, 5 * 16)
+    net = UNet1d(UNetConfig(widths=(8, 16), groups=4, kernel=3, time_width=8), 2, 5 * 16)
+    return ChunkDiffusion(DiffusionConfig(**options), net, 2, 4)
 
 
 def test_noising_is_that_of_diffusers():
@@ -90,7 +91,7 @@ def test_noising_is_that_of_diffusers():
     wanted = replace(chunk(), valid=torch.ones(3, 4, dtype=torch.bool))
     noise, time = torch.randn(3, 4, 2), torch.tensor([0, 40, 99])
     caught = {}
-    head.net.register_forward_pre_hook(lambda module, inputs: caught.update(noisy=inputs[0]))
+    head.net.register_forward_pre_hook(lambda module, inputs: caught.update(noisy=inputs[1]))
     head.error(context(), wanted, noise, time)
     scheduler = DDPMScheduler(num_train_timesteps=100, beta_schedule="squaredcos_cap_v2")
     assert torch.allclose(caught["noisy"], scheduler.add_noise(wanted.actions, noise, time), atol=1e-6)
