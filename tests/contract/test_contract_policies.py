@@ -168,7 +168,12 @@ def test_it_sees_and_hears(name):
     seen = invent_observation(ARM, 1, history=policy.history)
     base = policy.act(seen, None, rng())[0].actions
     other_words = replace(seen, instruction=("close the window",))
-    dark = replace(seen, images={key: np.zeros_like(image) for key, image in seen.images.items()})
+    dark = replace(
+        seen,
+        images={key: np.zeros_like(image) for key, image in seen.images.items()},
+        depth={key: np.zeros_like(image) for key, image in seen.depth.items()},
+        points=np.zeros_like(seen.points),
+    )
     moved = replace(seen, state=seen.state + 1)
     for changed in (other_words, dark, moved):
         assert not np.allclose(base, policy.act(changed, None, rng())[0].actions, atol=1e-7)

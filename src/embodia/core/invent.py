@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from embodia.core.seeds import generator
-from embodia.core.specs import Contract
-from embodia.core.types import ActionChunk, Batch, Observation
+from embodia.core.specs import Contract, SenseSpec
+from embodia.core.types import ActionChunk, Array, Batch, Observation
 
 SENTENCES = ("push the puck to the goal", "open the drawer", "press the button from above")
 """What invented observations say, in turn."""
@@ -19,7 +19,7 @@ ANSWERS = ("move above the puck", "pull the handle", "")
 
 
 def invent_observation(contract: Contract, batch: int, *, history: int = 1, seed: int = 0) -> Observation:
-    """A numpy observation (B T ...) with every camera, the state and an instruction where the contract has language."""
+    """A numpy observation (B T ...) with every camera and sense, the state, and an instruction with language."""
     rng, spec = generator(seed, "observation"), contract.observation
     shape = (batch, history)
     images = {
@@ -28,7 +28,19 @@ def invent_observation(contract: Contract, batch: int, *, history: int = 1, seed
     }
     state = rng.normal(size=(*shape, spec.state_dim)).astype(np.float32) if spec.state_dim else None
     sentences = tuple(SENTENCES[index % len(SENTENCES)] for index in range(batch)) if spec.language else ()
-    return Observation(images=images, state=state, instruction=sentences, embodiment=contract.embodiment)
+    seen = Observation(images=images, state=state, instruction=sentences, embodiment=contract.embodiment)
+    return seen.with_senses({sense: _invent_sense(sense, shape, seed) for sense in spec.senses})
+
+
+def _invent_sense(sense: SenseSpec, lead: tuple[int, int], seed: int) -> Array:
+    """Points on a desk before the mount, depths of a room, readings around zero."""
+    rng, shape = generator(seed, sense.key), (*lead, *sense.shape)
+    if sense.name == "points":
+        low, high = (0.1, -0.4, 0.0, 0.0, 0.0, 0.0), (0.7, 0.4, 0.4, 1.0, 1.0, 1.0)
+        return rng.uniform(low, high, shape).astype(np.float32)
+    if sense.name == "depth":
+        return rng.uniform(0.3, 1.5, shape).astype(np.float32)
+    return rng.normal(size=shape).astype(np.float32)
 
 
 def invent_batch(

@@ -29,6 +29,7 @@ Representation = Literal[
 Frame = Literal["none", "world", "base", "tool", "camera"]
 Rotation = Literal["none", "axis_angle", "euler_xyz", "quat_xyzw", "quat_wxyz", "rot6d"]
 Polarity = Literal["none", "positive_closes", "positive_opens"]
+Sense = Literal["depth", "points", "touch", "wrench", "audio"]
 Units = Literal["normalized", "m", "rad", "m/s", "rad/s", "N", "Nm", "none"]
 
 
@@ -118,16 +119,55 @@ class StatePart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SenseSpec:
+    """A sense beside pictures and proprioception: float32 of `shape` at every time step.
+
+    depth    (H W) metres along the optical axis of `camera`, 0 where nothing is; `field_deg` is the vertical field of
+             view of that camera, 0 when unknown
+    points   (N 6) x y z in the frame of the first mount (m), then r g b in 0..1
+    touch, wrench, audio   as the body has them, for example (2 4 4) N, (6) N and Nm, (samples)
+    """
+
+    name: Sense
+    shape: tuple[int, ...]
+    units: Units = "none"
+    camera: str = ""
+    field_deg: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.shape or min(self.shape) < 1:
+            raise ConfigError(f"sense {self.key!r} has the shape {self.shape}", leaf=self.key)
+        if (self.name == "depth") != bool(self.camera):
+            raise ConfigError("a depth picture, and only that, names its camera", leaf=self.key)
+        if self.name == "points" and (len(self.shape) != 2 or self.shape[1] != 6):
+            raise ConfigError(f"points are (N 6), got {self.shape}", leaf=self.key)
+
+    @property
+    def key(self) -> str:
+        """One name a sense: `touch`, `depth.front`."""
+        return f"{self.name}.{self.camera}" if self.camera else self.name
+
+    @property
+    def size(self) -> int:
+        """Numbers at one time step."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ObservationSpec:
-    """What an observation holds: cameras, proprioception, whether an instruction comes with it, and the rate."""
+    """What an observation holds: cameras, proprioception, further senses, an instruction or not, and the rate."""
 
     cameras: tuple[CameraSpec, ...]
     state: tuple[StatePart, ...]
     rate_hz: float
     language: bool = True
+    senses: tuple[SenseSpec, ...] = ()
 
     def __post_init__(self) -> None:
         _require_rate(self.rate_hz)
+        keys = [sense.key for sense in self.senses]
+        if len(set(keys)) != len(keys):
+            raise ConfigError(f"one sense is named twice in {keys}", leaf="senses")
 
     @property
     def state_dim(self) -> int:
@@ -138,6 +178,10 @@ class ObservationSpec:
     def camera_names(self) -> tuple[str, ...]:
         """Camera names in order."""
         return tuple(camera.name for camera in self.cameras)
+
+    def sense(self, name: Sense) -> SenseSpec | None:
+        """The first sense of that name, None where the body lacks it."""
+        return next((sense for sense in self.senses if sense.name == name), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +204,8 @@ def require_match(
     """Raise `ContractError` that names both sides and every difference; the chunk length alone may differ.
 
     A policy may use fewer cameras than an environment offers: cameras are compared by name, those that only the side
-    with more cameras has are ignored. `other_profile` lets their visual profiles differ.
+    with more cameras has are ignored. `other_profile` lets their visual profiles differ. Every sense of `left`
+    must be in `right` too; further ones of `right` are ignored.
     """
     found = [*_action_differences(left.action, right.action), *_observation_differences(left, right, other_profile)]
     if left.embodiment != right.embodiment:
@@ -215,4 +260,13 @@ def _observation_differences(left: Contract, right: Contract, other_profile: boo
     for name in sorted(shared):
         camera = replace(mine[name], profile=theirs[name].profile) if other_profile else mine[name]
         found.extend(_differences(camera, theirs[name], f"observation.cameras[{name}]"))
+    return found + _sense_differences(a, b)
+
+
+def _sense_differences(left: ObservationSpec, right: ObservationSpec) -> list[str]:
+    offered = {sense.key: sense for sense in right.senses}
+    found = [f"observation.senses: {s.key!r} is missing" for s in left.senses if s.key not in offered]
+    for sense in left.senses:
+        if sense.key in offered:
+            found.extend(_differences(sense, offered[sense.key], f"observation.senses[{sense.key}]"))
     return found

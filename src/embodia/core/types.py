@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from embodia.core.errors import NotFiniteError, ShapeError
-from embodia.core.specs import ActionSpec, ObservationSpec
+from embodia.core.specs import ActionSpec, ObservationSpec, SenseSpec
 
 Array: TypeAlias = Any
 """A numpy array or a torch tensor."""
@@ -57,6 +57,16 @@ class Observation:
             elif value is not None and not isinstance(value, str | tuple):
                 changed[item.name] = function(value)
         return replace(self, **changed)
+
+    def sense(self, spec: SenseSpec) -> Array | None:
+        """The array (B T ...) of a sense, None where it is absent."""
+        return self.depth.get(spec.camera) if spec.name == "depth" else getattr(self, spec.name)
+
+    def with_senses(self, arrays: Mapping[SenseSpec, Array]) -> Observation:
+        """The same record with these senses in their fields."""
+        depth = {spec.camera: array for spec, array in arrays.items() if spec.name == "depth"}
+        others = {spec.name: array for spec, array in arrays.items() if spec.name != "depth"}
+        return replace(self, depth={**self.depth, **depth}, **others)
 
     @property
     def batch_size(self) -> int:
@@ -143,7 +153,10 @@ class Message:
 
 
 def check_observation(observation: Observation, spec: ObservationSpec, *, where: str) -> None:
-    """Raise `ShapeError` or `NotFiniteError` unless a numpy record holds what `spec` says; images may be absent."""
+    """Raise `ShapeError` or `NotFiniteError` unless a numpy record holds what `spec` says.
+
+    Images and senses may be absent, as they are where nobody asked for them.
+    """
     for camera in spec.cameras:
         image = observation.images.get(camera.name)
         if image is None:
@@ -156,6 +169,9 @@ def check_observation(observation: Observation, spec: ObservationSpec, *, where:
             )
     if spec.state_dim:
         _check_floats(observation.state, spec.state_dim, where, "state")
+    for sense in spec.senses:
+        if observation.sense(sense) is not None:
+            _check_sense(observation.sense(sense), sense, where)
     if spec.language and len(observation.instruction) != observation.batch_size:
         raise ShapeError("one instruction a batch entry is needed", file=where, leaf="instruction")
 
@@ -163,6 +179,13 @@ def check_observation(observation: Observation, spec: ObservationSpec, *, where:
 def check_actions(actions: Array, spec: ActionSpec, *, where: str) -> None:
     """Raise `ShapeError` or `NotFiniteError` unless `actions` is a finite float array (... A)."""
     _check_floats(actions, spec.dim, where, "action")
+
+
+def _check_sense(array: Array, sense: SenseSpec, where: str) -> None:
+    if array.shape[2:] != sense.shape:
+        expected = " ".join(map(str, ("B", "T", *sense.shape)))
+        raise ShapeError(f"expected ({expected}), got {tuple(array.shape)}", file=where, leaf=sense.key)
+    _check_floats(array, sense.shape[-1], where, sense.key)
 
 
 def _check_floats(array: Array | None, dim: int, where: str, leaf: str) -> None:

@@ -19,7 +19,7 @@ from embodia.core.config import from_json
 from embodia.core.errors import ConfigError, ContractError, DataError, ShapeError
 from embodia.core.names import unknown
 from embodia.core.provenance import Provenance
-from embodia.core.specs import Contract
+from embodia.core.specs import Contract, SenseSpec
 from embodia.core.statistics import FeatureStatistics
 from embodia.core.types import ActionChunk, Batch, Observation
 from embodia.data import layout
@@ -32,13 +32,13 @@ from embodia.io.jsonio import read_json
 from embodia.io.video import Frames
 
 Ids = NDArray[np.int64]
-_SHORT = {"state": layout.STATE, "action": layout.ACTION}
 
 
 class Dataset:
     """A data set, or a selection of its episodes; made by `Dataset.open`.
 
-    `contract`, `provenance`, `paraphrases` say what it holds; `statistics` has "state" and "action" of the whole set;
+    `contract`, `provenance`, `paraphrases` say what it holds; `statistics` has "state", "action" and the senses of few
+    numbers, of the whole set;
     `episodes` are those selected, `frames` how many frames they have. Frames are numbered 0..frames-1.
     """
 
@@ -171,7 +171,12 @@ class Dataset:
             state=self._states(episode, positions),
             embodiment=self.contract.embodiment,
             time_s=self._tables.times_s[moments].astype(np.float64),
-        )
+        ).with_senses(self._senses(moments))
+
+    def _senses(self, moments: Ids) -> dict[SenseSpec, NDArray[np.float32]]:
+        found = {**self._tables.vectors, **self._tables.wide}
+        senses = self.contract.observation.senses
+        return {item: found[layout.sense_key(item)][moments].reshape(*moments.shape, *item.shape) for item in senses}
 
     def _states(self, episode: Ids, positions: Ids) -> NDArray[np.float32]:
         return self._vectors(layout.STATE)[self._first[episode][:, None] + positions]
@@ -223,18 +228,15 @@ def _extra(root: Path, contract: Contract | None) -> Extra:
 
 
 def _statistics(root: Path, tables: FrameTables) -> Mapping[str, FeatureStatistics]:
-    stored = _stored_statistics(root)
+    stored = _stored_statistics(root, tuple(tables.vectors))
     found = {}
-    for short, name in _SHORT.items():
-        values = tables.vectors.get(name)
-        if values is None:
-            continue
+    for name, values in tables.vectors.items():
         kept = stored.get(name)
         if kept is None or not _describes(kept, values):
             running = RunningStatistics(values.shape[1])
             running.add(values)
             kept = running.result()
-        found[short] = kept
+        found[layout.short_name(name)] = kept
     return found
 
 
@@ -249,11 +251,11 @@ def _describes(kept: FeatureStatistics, values: NDArray[np.float32]) -> bool:
     return all(np.allclose(stored, found, rtol=1e-5, atol=1e-6) for stored, found in figures)
 
 
-def _stored_statistics(root: Path) -> dict[str, FeatureStatistics]:
+def _stored_statistics(root: Path, names: tuple[str, ...]) -> dict[str, FeatureStatistics]:
     path = root / layout.STATS
     try:
         plain: dict[str, Any] = read_json(path) if (root / layout.EXTRA).exists() else {}
-        return {name: _feature(plain[name], str(path)) for name in _SHORT.values() if name in plain}
+        return {name: _feature(plain[name], str(path)) for name in names if name in plain}
     except (DataError, ConfigError, KeyError, TypeError, IndexError):
         # derived from the frames, which are all here: computed again rather than refused
         return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ class EpisodeData:
     instruction  the canonical sentence; paraphrases belong to the data set
     task, seed   what was reset; `success` whether the task's own judge said so at the end
     rewards      float32 (N), or None: then 1 at the last frame of a success and 0 elsewhere
+    senses       key of a sense of the contract -> float32 (N ...)
     source       who acted, for example "expert"
     """
 
@@ -35,6 +36,7 @@ class EpisodeData:
     success: bool
     rewards: NDArray[np.float32] | None = None
     source: str = ""
+    senses: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -60,6 +62,12 @@ def check_episode(episode: EpisodeData, contract: Contract, *, where: str) -> No
     if contract.observation.language and not episode.instruction.strip():
         raise ShapeError("an instruction is needed", file=where, leaf="instruction")
     _check_cameras(episode, contract, where)
+    senses = contract.observation.senses
+    if set(episode.senses) != {sense.key for sense in senses}:
+        expected = sorted(sense.key for sense in senses)
+        raise ShapeError(f"senses {sorted(episode.senses)}, expected {expected}", file=where, leaf="senses")
+    for sense in senses:
+        _check_vector(episode.senses[sense.key], (length, *sense.shape), where, f"senses.{sense.key}")
 
 
 def _check_cameras(episode: EpisodeData, contract: Contract, where: str) -> None:

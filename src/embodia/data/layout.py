@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embodia.core.specs import ActionPart, Contract, StatePart
+from embodia.core.specs import ActionPart, Contract, SenseSpec, StatePart
 from embodia.io.video import PROFILES
 
 LAYOUT_VERSION = "v3.0"
@@ -29,6 +29,8 @@ CACHE = ".frames"
 STATE = "observation.state"
 ACTION = "action"
 REWARD = "next.reward"
+NUMBERED_SENSES = ("touch", "wrench")
+"""Senses of few numbers: each has a name and statistics, as the state has."""
 COUNTERS = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
@@ -62,6 +64,11 @@ def image_key(camera: str) -> str:
     return f"observation.images.{camera}"
 
 
+def sense_key(sense: SenseSpec) -> str:
+    """The feature name of a sense; its column holds the numbers of one time step in a row."""
+    return f"observation.{sense.key}"
+
+
 def dimension_names(parts: Iterable[StatePart | ActionPart]) -> tuple[str, ...]:
     """One name a dimension: the part's name, numbered where it has several."""
     return tuple(part.name if part.dim == 1 else f"{part.name}_{i}" for part in parts for i in range(part.dim))
@@ -71,7 +78,21 @@ def vector_features(contract: Contract) -> dict[str, tuple[str, ...]]:
     """Features of float32 vectors: name -> one name a dimension. A body without proprioception has no
     state, one whose actions are not recorded has no action."""
     found = {STATE: dimension_names(contract.observation.state), ACTION: dimension_names(contract.action.parts)}
+    for sense in contract.observation.senses:
+        if sense.name in NUMBERED_SENSES:
+            found[sense_key(sense)] = tuple(f"{sense.name}_{i}" for i in range(sense.size))
     return {name: names for name, names in found.items() if names}
+
+
+def short_name(feature: str) -> str:
+    """What the statistics of a vector feature are called: "state", "action", "touch", "wrench"."""
+    return feature.removeprefix("observation.")
+
+
+def wide_features(contract: Contract) -> dict[str, int]:
+    """Features of many numbers, without names and statistics (depth, points, audio): name -> how many a time step."""
+    wide = (sense for sense in contract.observation.senses if sense.name not in NUMBERED_SENSES)
+    return {sense_key(sense): sense.size for sense in wide}
 
 
 def info(contract: Contract, *, episodes: int, frames: int, tasks: int, profile: str) -> dict[str, Any]:
@@ -135,6 +156,8 @@ def _features(contract: Contract, profile: str) -> dict[str, Any]:
         name: {"dtype": "float32", "shape": [len(names)], "names": list(names)}
         for name, names in vector_features(contract).items()
     }
+    for name, size in wide_features(contract).items():
+        found[name] = {"dtype": "float32", "shape": [size], "names": None}
     for camera in contract.observation.cameras:
         shape = [camera.height, camera.width, 3]
         names = ["height", "width", "channels"]

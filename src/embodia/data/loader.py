@@ -19,6 +19,8 @@ from embodia.core.types import ActionChunk, Batch, Observation
 from embodia.data.mixture import Mixture, Samples
 from embodia.data.order import Ids
 
+_SENSES = ("points", "touch", "wrench", "audio")
+
 
 class Loader:
     """Iterates batches of `batch_size` samples a rank, from `start_step` on.
@@ -198,4 +200,6 @@ def _join_seen(parts: Sequence[Observation], order: Ids) -> Observation:
         state=array("state"),
         time_s=array("time_s"),
         instruction=tuple(sentences[place] for place in order) if sentences else (),
+        depth=mapping("depth"),
+        **{name: array(name) for name in _SENSES if getattr(parts[0], name) is not None},
     )

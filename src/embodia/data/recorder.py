@@ -160,7 +160,7 @@ class Recorder:
         counters = layout.counters(len(episode), episode=number, first=first, task=task, rate_hz=self._rate_hz)
         path = layout.data_path(Path(), *layout.place(number))
         written.append(self.root / path)
-        vectors = _vectors(episode, self.extra.contract)
+        vectors = _vectors(episode, self.extra.contract) | _wide(episode, self.extra.contract)
         write_table(self.root / path, layout.frame_table(vectors, episode.filled_rewards, counters))
         return path
 
@@ -190,9 +190,10 @@ def _agree(
         return wanted
     stored = read_extra(root)
     require_match(contract, stored.contract, left_name="this recording", right_name=f"the data set {root}")
-    found, known = contract.observation.cameras, stored.contract.observation.cameras
-    if found != known:
-        raise ContractError(f"cameras {found} cannot join {known}", file=root / layout.EXTRA, leaf="cameras")
+    for leaf in ("cameras", "senses"):
+        found, known = getattr(contract.observation, leaf), getattr(stored.contract.observation, leaf)
+        if found != known:
+            raise ContractError(f"{leaf} {found} cannot join {known}", file=root / layout.EXTRA, leaf=leaf)
     require_same_profile(stored.provenance, provenance)
     merged = replace(stored, paraphrases={**stored.paraphrases, **paraphrases})
     if merged != stored:
@@ -228,8 +229,19 @@ def _totals(root: Path, extra: Extra, rows: list[EpisodeRow]) -> Totals:
 
 
 def _vectors(episode: EpisodeData, contract: Contract) -> dict[str, NDArray[np.float32]]:
-    found = {layout.STATE: episode.state, layout.ACTION: episode.actions}
+    found = {layout.STATE: episode.state, layout.ACTION: episode.actions, **_senses(episode, contract)}
     return {name: found[name].astype(np.float32) for name in layout.vector_features(contract)}
+
+
+def _wide(episode: EpisodeData, contract: Contract) -> dict[str, NDArray[np.float32]]:
+    found = _senses(episode, contract)
+    return {name: found[name].astype(np.float32) for name in layout.wide_features(contract)}
+
+
+def _senses(episode: EpisodeData, contract: Contract) -> dict[str, NDArray[np.float32]]:
+    """One row of numbers a time step, by feature."""
+    found = {layout.sense_key(sense): episode.senses[sense.key] for sense in contract.observation.senses}
+    return {name: values.reshape(len(values), -1) for name, values in found.items()}
 
 
 def _images(row: EpisodeRow) -> dict[str, Mapping[str, Any]]:

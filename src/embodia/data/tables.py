@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from embodia.io.table import read_table
 
 @dataclass(frozen=True, kw_only=True)
 class FrameTables:
-    """F frames: `vectors` feature -> float32 (F, D), `rewards` and `times_s` (F,)."""
+    """F frames: `vectors` and `wide` feature -> float32 (F, D), `rewards` and `times_s` (F,)."""
 
     vectors: Mapping[str, NDArray[np.float32]]
     rewards: NDArray[np.float32]
     times_s: NDArray[np.float32]
+    wide: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def read_frames(root: Path, rows: Sequence[EpisodeRow], contract: Contract) -> FrameTables:
@@ -40,14 +41,15 @@ def read_frames(root: Path, rows: Sequence[EpisodeRow], contract: Contract) -> F
         vectors={name: np.concatenate([part.vectors[name] for part in parts]) for name in parts[0].vectors},
         rewards=np.concatenate([part.rewards for part in parts]),
         times_s=np.concatenate([part.times_s for part in parts]),
+        wide={name: np.concatenate([part.wide[name] for part in parts]) for name in parts[0].wide},
     )
 
 
 def read_file(path: Path, rows: Sequence[EpisodeRow], contract: Contract) -> FrameTables:
     """The frames of the `rows` that lie in one table. Errors as `read_frames`."""
     table = read_table(path)
-    names = layout.vector_features(contract)
-    for name in (*names, "timestamp", "index", "episode_index"):
+    names, wide = layout.vector_features(contract), layout.wide_features(contract)
+    for name in (*names, *wide, "timestamp", "index", "episode_index"):
         if name not in table.column_names:
             raise CorruptFileError("column is missing", file=path, leaf=name)
     numbers = _numbers(table, "index", path).astype(np.int64)
@@ -61,6 +63,7 @@ def read_file(path: Path, rows: Sequence[EpisodeRow], contract: Contract) -> Fra
         vectors={name: _vector(table, name, len(names[name]), path)[where] for name in names},
         rewards=rewards.astype(np.float32)[where],
         times_s=_numbers(table, "timestamp", path).astype(np.float32)[where],
+        wide={name: _vector(table, name, size, path)[where] for name, size in wide.items()},
     )
 
 

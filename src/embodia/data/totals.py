@@ -84,9 +84,8 @@ class Totals:
             self._images[key] = _merge_images(self._images.get(key), found)
 
     def statistics(self) -> dict[str, FeatureStatistics]:
-        """Of "state" and "action", as far as the contract has them."""
-        short = {layout.STATE: "state", layout.ACTION: "action"}
-        return {short[name]: running.result() for name, running in self._vectors.items()}
+        """Of "state", "action" and the senses of few numbers, as far as the contract has them."""
+        return {layout.short_name(name): running.result() for name, running in self._vectors.items()}
 
     def write(self, root: Path, *, durable: bool) -> None:
         """Write `info.json`, `stats.json` and `tasks.parquet`. Raises `StorageError`."""

@@ -288,4 +288,9 @@ def stack(observations: Sequence[Observation]) -> Observation:
         state=join(lambda item: item.state),
         time_s=join(lambda item: item.time_s),
         instruction=tuple(item.instruction[0] for item in observations),
+        depth={name: np.concatenate([item.depth[name] for item in observations]) for name in first.depth},
+        points=join(lambda item: item.points),
+        touch=join(lambda item: item.touch),
+        wrench=join(lambda item: item.wrench),
+        audio=join(lambda item: item.audio),
     )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embodia.core.specs import SenseSpec
 from embodia.core.types import Observation
 from embodia.envs.protocol import Env
 
@@ -43,7 +44,8 @@ class Took:
 
     `reward` is the sum over the steps and `best_reward` the largest of one step (0 before the first).
     `held` says for each watched task whether its predicate held at any step, `held_at_start` whether it did before the
-    first; `film` has only the pictures since the last report (N H W 3).
+    first; `film` has only the pictures since the last report (N H W 3). `senses` are (T ...) each, of the moments at
+    which pictures were drawn.
     """
 
     steps: int
@@ -57,6 +59,7 @@ class Took:
     instruction: str
     film: tuple[Images, ...] = ()
     best_reward: float = 0.0
+    senses: Mapping[SenseSpec, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 def views_of(images: Mapping[str, Images], slot: int) -> dict[str, Images]:
@@ -72,7 +75,7 @@ def sensed(took: Took, images: Mapping[str, Images], slot: int, embodiment: str,
         instruction=(instruction or took.instruction,),
         embodiment=embodiment,
         time_s=took.time_s[None],
-    )
+    ).with_senses({sense: array[None] for sense, array in took.senses.items()})
 
 
 @dataclass
@@ -91,9 +94,12 @@ class _Episode:
 class Slot:
     """An environment, where its pictures go, and the episode it is in."""
 
-    def __init__(self, env: Env, images: Mapping[str, Images], history: int) -> None:
-        self._env, self._images, self._history = env, images, history
+    def __init__(
+        self, env: Env, images: Mapping[str, Images], history: int, senses: tuple[SenseSpec, ...] = ()
+    ) -> None:
+        self._env, self._images, self._history, self._senses = env, images, history, senses
         self._sensed: list[Observation] = []
+        self._felt: dict[SenseSpec, npt.NDArray[np.float32]] = {}
         self._episode = _Episode(start=Start(task="", seed=0))
 
     def begin(self, start: Start) -> Took:
@@ -137,15 +143,20 @@ class Slot:
         episode.done = truncated or (start.stop and now[start.until or start.task])
 
     def _draw(self, fill: bool = False) -> None:
-        if not self._images:
+        if not self._images and not self._senses:
             return
-        seen = self._env.observe().images
+        seen = self._env.observe()
         for name, array in self._images.items():
             if fill:
-                array[:] = seen[name][0, 0]
+                array[:] = seen.images[name][0, 0]
             else:
                 array[:-1] = array[1:].copy()
-                array[-1] = seen[name][0, 0]
+                array[-1] = seen.images[name][0, 0]
+        now = {sense: np.asarray(seen.sense(sense), dtype=np.float32)[0] for sense in self._senses}
+        past = {
+            sense: np.repeat(new, self._history, axis=0) if fill else self._felt[sense] for sense, new in now.items()
+        }
+        self._felt = {sense: np.concatenate([past[sense][1:], new]) for sense, new in now.items()}
 
     def _film(self) -> None:
         start = self._episode.start
@@ -172,4 +183,5 @@ class Slot:
             instruction=last.instruction[0] if last.instruction else "",
             film=film,
             best_reward=episode.best_reward,
+            senses=self._felt,
         )

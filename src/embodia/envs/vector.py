@@ -141,7 +141,8 @@ def _build(family: str, config: EnvConfig, wrap: Wrap | None, history: int, layo
         replies = {}
         for index, command, payload in share:
             if index not in slots:
-                slots[index] = Slot(_make(family, config, wrap), views_of(images, index), history)
+                env = _make(family, config, wrap)
+                slots[index] = Slot(env, views_of(images, index), history, env.contract.observation.senses)
             slot = slots[index]
             replies[index] = slot.begin(payload) if command == "begin" else slot.run(payload)
         return replies

@@ -1,6 +1,6 @@
 """The four controls: the same episodes with one thing taken away, so that a success rate says what it comes from.
 
-blank_image     the policy with a grey picture in place of every camera; proprioception and sentence stay
+blank_image     the policy with a grey picture in place of every camera, no depth and no points; the rest stays
 other_sentence  the policy told to do another task that can be done in the same scene
 blind_replay    the actions of a training episode of the same task, open loop: no eyes, no policy
 random_policy   actions drawn uniformly between the bounds of the contract

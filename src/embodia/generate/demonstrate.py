@@ -85,11 +85,12 @@ def demonstrate(env: Env, expert: Expert, task: str, seed: int, config: EpisodeC
 
 
 class Log:
-    """What is seen and done, step after step; pictures at every `images_every`-th step, between them the last one."""
+    """What is sensed and done; pictures and senses at every `images_every`-th step, between them the last ones."""
 
     def __init__(self, images_every: int) -> None:
         self._every = images_every
         self._frames: dict[str, list[npt.NDArray[np.uint8]]] = {}
+        self._senses: dict[str, list[npt.NDArray[np.float32]]] = {}
         self._states: list[npt.NDArray[np.float32]] = []
         self.actions: list[npt.NDArray[np.float32]] = []
         self.rewards: list[float] = []
@@ -97,8 +98,11 @@ class Log:
     def add(self, env: Env, sensed: Observation, action: npt.NDArray[np.float32]) -> None:
         """What `env` shows and `sensed` says now, and the action that follows."""
         if len(self.actions) % self._every == 0:
-            for name, image in env.observe().images.items():
+            seen = env.observe()
+            for name, image in seen.images.items():
                 self._frames.setdefault(name, []).append(image[0, 0])
+            for sense in env.contract.observation.senses:
+                self._senses.setdefault(sense.key, []).append(np.asarray(seen.sense(sense), dtype=np.float32)[0, 0])
         self._states.append(np.asarray(sensed.state, dtype=np.float32)[0, 0])
         self.actions.append(np.asarray(action, dtype=np.float32))
 
@@ -115,4 +119,5 @@ class Log:
             success=success,
             rewards=np.asarray(self.rewards, dtype=np.float32),
             source=source,
+            senses={key: np.stack(values)[shown] for key, values in self._senses.items()},
         )

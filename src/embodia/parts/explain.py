@@ -28,9 +28,9 @@ def attention_spans(policy: Composition) -> list[Span]:
 
 
 def blank_observation(spec: ObservationSpec, history: int = 1) -> Observation:
-    """Black pictures, zero state, an empty sentence; torch, batch of one."""
+    """Black pictures, zero state and senses, an empty sentence; torch, batch of one."""
     return Observation(
         images={c.name: torch.zeros(1, history, c.height, c.width, 3, dtype=torch.uint8) for c in spec.cameras},
         state=torch.zeros(1, history, spec.state_dim) if spec.state_dim else None,
         instruction=("",) if spec.language else (),
-    )
+    ).with_senses({sense: torch.zeros(1, history, *sense.shape) for sense in spec.senses})

@@ -75,6 +75,7 @@ class DeskEnv:
                 cameras=tuple(view.spec(self._profile.name) for view in self._views),
                 state=senses.state_parts(self._body),
                 rate_hz=self._body.rate_hz,
+                senses=self._senses.specs,
             ),
             action=control.action_spec(self._body, self._control),
             embodiment=f"desk-{self._body.name}",

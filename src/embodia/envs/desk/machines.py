@@ -20,6 +20,8 @@ WORLD_BIT = 1
 ALL_BITS = 0xFF
 PAD_SOLIMP = (0.95, 0.99, 0.001, 0.5, 2.0)
 PAD_SOLREF = (0.01, 1.0)
+WRIST_FIELD_DEG = 75.0
+"""Vertical field of view of a camera in the hand."""
 PAD_TIP_M = 0.012
 """How far the pads reach beyond the tool point."""
 _TURN, _DOWN = (0.0, 0.0, 0.0, 1.0), (0.0, 1.0, 0.0, 0.0)
@@ -139,7 +141,7 @@ def _gripper(spec: Any, last: Any, arm: Arm, index: int, bit: int, friction: flo
         name="wrist" if index == 0 else f"wrist{index}",
         pos=[0.085, 0.0, 0.0],
         quat=_wrist_quaternion(),
-        fovy=75.0,
+        fovy=WRIST_FIELD_DEG,
     )
     for side in (0, 1):
         _finger(spec, palm, arm, index, side, bit, friction)

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from embodia.core.names import unknown
-from embodia.core.specs import StatePart
+from embodia.core.specs import SenseSpec, StatePart
 from embodia.envs.desk import feel
 from embodia.envs.desk.bodies import Body
 from embodia.envs.desk.build import FIXED_CAMERAS
+from embodia.envs.desk.machines import WRIST_FIELD_DEG
 from embodia.envs.desk.raster import Frame, Raster, points_from_depth
 from embodia.envs.desk.world import World
 from embodia.envs.drawing import Painter
@@ -67,7 +68,7 @@ class Senses:
     """Reads worlds of one body. Raises `UnknownNameError` for a sense that does not exist."""
 
     def __init__(self, body: Body, views: tuple[CameraView, ...], profile: VisualProfile, wanted: str) -> None:
-        self._views, self._profile = views, profile
+        self._views, self._profile, self._arms = views, profile, len(body.arms)
         self._wanted = tuple(name.strip() for name in wanted.split(",") if name.strip())
         for name in self._wanted:
             if name not in SENSES:
@@ -76,6 +77,20 @@ class Senses:
         self._size = sum(part.dim for part in state_parts(body))
         self._painters: dict[int, tuple[Any, Painter]] = {}
         self._rasters: dict[int, tuple[Any, Raster]] = {}
+
+    @property
+    def specs(self) -> tuple[SenseSpec, ...]:
+        """The contract's lines for the senses asked for; segmentation, the simulator's own knowledge, has none."""
+        found = []
+        if "depth" in self._wanted:
+            found += [_depth_spec(view) for view in self._views]
+        if "points" in self._wanted:
+            found.append(SenseSpec(name="points", shape=(POINTS, 6), units="m"))
+        if "touch" in self._wanted:
+            found.append(SenseSpec(name="touch", shape=(2 * self._arms, *feel.GRID), units="N"))
+        if "wrench" in self._wanted:
+            found.append(SenseSpec(name="wrench", shape=(6 * self._arms,), units="N"))
+        return tuple(found)
 
     def state(self, world: World) -> npt.NDArray[np.float32]:
         """Joints, tool point in the frame of the mount, its forward axis, opening; for wheels x, y, cos, sin."""
@@ -142,7 +157,7 @@ class Senses:
         return kept[id(world.model)][1]
 
     def _cloud(self, world: World, frames: Mapping[str, Frame]) -> npt.NDArray[np.float32]:
-        """`POINTS` points of all views, evenly taken: x y z in world metres, r g b in 0..1."""
+        """`POINTS` points of all views, evenly taken: x y z (m) in the frame of the first mount, r g b in 0..1."""
         raster, parts = self._raster(world), []
         room = WIDE_ROOM_M if world.body.wheels else ROOM_M
         for name, frame in frames.items():
@@ -153,7 +168,18 @@ class Senses:
         whole = np.concatenate(parts)
         if not len(whole):
             return np.zeros((POINTS, 6), np.float32)
-        return whole[np.linspace(0, len(whole) - 1, POINTS).round().astype(np.int64)]
+        cloud = whole[np.linspace(0, len(whole) - 1, POINTS).round().astype(np.int64)]
+        mount = world.arms[0].base
+        cloud[:, :3] = (cloud[:, :3] - world.data.xpos[mount]) @ world.data.xmat[mount].reshape(3, 3)
+        return cloud.astype(np.float32)
+
+
+def _depth_spec(view: CameraView) -> SenseSpec:
+    """A depth picture, with its field of view where the view is a whole picture of one of the desk's own cameras."""
+    own = view.lookat_m is None and view.crop is None and view.source in ("", view.name)
+    field = FIXED_CAMERAS[view.name][2] if view.name in FIXED_CAMERAS else WRIST_FIELD_DEG
+    shape = (view.height, view.width)
+    return SenseSpec(name="depth", shape=shape, units="m", camera=view.name, field_deg=field if own else 0.0)
 
 
 def _lead(pictures: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -29,8 +29,15 @@ def _changed(observation: Observation, change: Callable[[str, Images], Images]) 
 
 
 def blank(level: int = GREY) -> Change:
-    """Every pixel of every camera is `level`."""
-    return lambda observation: _changed(observation, lambda _, image: np.full_like(image, level))
+    """Every pixel of every camera is `level`; depth and points are gone, too."""
+    return lambda observation: shapeless(_changed(observation, lambda _, image: np.full_like(image, level)))
+
+
+def shapeless(observation: Observation) -> Observation:
+    """Zeros where depth and points were."""
+    points = None if observation.points is None else np.zeros_like(observation.points)
+    depth = {name: np.zeros_like(picture) for name, picture in observation.depth.items()}
+    return replace(observation, depth=depth, points=points)
 
 
 def dead_camera(name: str, level: int = 0) -> Change:

@@ -110,7 +110,7 @@ def blank_observation(contract: Contract, history: int = 1) -> Observation:
         instruction=("pick up the red block and put it into the bowl",) if seen.language else (),
         embodiment=contract.embodiment,
         time_s=np.zeros((1, history)),
-    )
+    ).with_senses({sense: np.zeros((1, history, *sense.shape), dtype=np.float32) for sense in seen.senses})
 
 
 def card_rows(card: SpeedCard) -> list[tuple[str, str]]:

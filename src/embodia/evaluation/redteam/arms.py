@@ -17,6 +17,7 @@ import numpy.typing as npt
 from embodia.core.protocols import Policy, Rng
 from embodia.core.seeds import generator
 from embodia.core.types import ActionChunk, Observation
+from embodia.envs.perturb.images import shapeless
 from embodia.evaluation.redteam.watching import Log
 
 GARBAGE = (
@@ -53,7 +54,7 @@ class OtherPictures:
 
 
 def static(seed: int) -> Callable[[Observation], Observation]:
-    """Pictures replaced by uniform noise, always the same."""
+    """Pictures replaced by uniform noise, always the same; no depth, no points."""
 
     def change(observation: Observation) -> Observation:
         rng = generator(seed, "static")
@@ -61,7 +62,7 @@ def static(seed: int) -> Callable[[Observation], Observation]:
             name: rng.integers(0, 256, image.shape, dtype=np.uint8)
             for name, image in sorted(observation.images.items())
         }
-        return replace(observation, images=drawn)
+        return shapeless(replace(observation, images=drawn))
 
     return change
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from embodia.core.errors import ConfigError, ContractError, ShapeError
 from embodia.core.names import unknown
-from embodia.core.specs import Contract, ObservationSpec
+from embodia.core.specs import Contract, ObservationSpec, SenseSpec
 from embodia.core.types import ActionChunk, Array, Observation, check_actions, check_observation
 
 WITHIN = ">"
@@ -29,6 +29,7 @@ class WireKeys:
 
     images   camera of the contract -> key; cameras that are left out are not sent
     state    key -> parts of the state, in order; several keys where a server wants the state in pieces
+    senses   key of a sense of the contract (touch, depth.front) -> key
     prompt   key of the sentence; empty when none is sent
     actions  key of the chunk (H A) in the answer
     channels_first   pictures are sent (3 H W) instead of (H W 3)
@@ -36,6 +37,7 @@ class WireKeys:
 
     images: Mapping[str, str] = field(default_factory=dict)
     state: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    senses: Mapping[str, str] = field(default_factory=dict)
     prompt: str = "prompt"
     actions: str = "actions"
     channels_first: bool = False
@@ -48,14 +50,19 @@ def openpi_keys(spec: ObservationSpec) -> WireKeys:
         name: named[i] if i < len(named) else f"observation/image_{name}" for i, name in enumerate(spec.camera_names)
     }
     return WireKeys(
-        images=images, state=_all_state(spec, "observation/state"), prompt="prompt" if spec.language else ""
+        images=images,
+        state=_all_state(spec, "observation/state"),
+        senses={sense.key: f"observation/{sense.key}" for sense in spec.senses},
+        prompt="prompt" if spec.language else "",
     )
 
 
 def vla_eval_keys(spec: ObservationSpec) -> WireKeys:
     """The names of vla-eval's benchmarks: a map of pictures by camera, `states`, `task_description`."""
     images = {name: f"images{WITHIN}{name}" for name in spec.camera_names}
-    return WireKeys(images=images, state=_all_state(spec, "states"), prompt="task_description" if spec.language else "")
+    senses = {sense.key: sense.key for sense in spec.senses}
+    words = "task_description" if spec.language else ""
+    return WireKeys(images=images, state=_all_state(spec, "states"), senses=senses, prompt=words)
 
 
 def require_keys(keys: WireKeys, spec: ObservationSpec) -> None:
@@ -67,7 +74,11 @@ def require_keys(keys: WireKeys, spec: ObservationSpec) -> None:
     for name in (name for names in keys.state.values() for name in names):
         if name not in parts:
             raise unknown("state part", name, parts)
-    used = [*keys.images.values(), *keys.state, *([keys.prompt] if keys.prompt else [])]
+    known = tuple(sense.key for sense in spec.senses)
+    for name in keys.senses:
+        if name not in known:
+            raise unknown("sense", name, known)
+    used = [*keys.images.values(), *keys.state, *keys.senses.values(), *([keys.prompt] if keys.prompt else [])]
     if len(set(used)) != len(used):
         raise ConfigError(f"one key stands for two things in {used}", leaf="keys")
 
@@ -77,6 +88,7 @@ def require_whole(keys: WireKeys, spec: ObservationSpec) -> None:
     named = {name for names in keys.state.values() for name in names}
     missing = [camera for camera in spec.camera_names if camera not in keys.images]
     missing += [part.name for part in spec.state if part.name not in named]
+    missing += [sense.key for sense in spec.senses if sense.key not in keys.senses]
     if missing or (spec.language and not keys.prompt):
         raise ConfigError(f"no key for {', '.join(missing) or 'the sentence'}", leaf="keys")
 
@@ -98,6 +110,12 @@ def encode(observation: Observation, row: int, keys: WireKeys, spec: Observation
             raise ContractError(f"no state, which the server expects as {key!r}", leaf=key)
         state = np.asarray(observation.state, dtype=np.float32)[row]
         _put(message, key, _steps(np.concatenate([state[:, where[name]] for name in parts], axis=-1), history))
+    for sense in spec.senses:
+        if sense.key in keys.senses:
+            array = observation.sense(sense)
+            if array is None:
+                raise ContractError(f"no {sense.key}, which the server expects", leaf=keys.senses[sense.key])
+            _put(message, keys.senses[sense.key], _steps(np.asarray(array, dtype=np.float32)[row], history))
     if keys.prompt:
         _put(message, keys.prompt, observation.instruction[row])
     return message
@@ -112,10 +130,15 @@ def decode(message: Mapping[str, Any], keys: WireKeys, contract: Contract) -> Ob
     images = {camera: _picture(_get(message, key), key, keys.channels_first) for camera, key in keys.images.items()}
     state = _state(message, keys, spec) if keys.state else None
     words = _words(message, keys) if keys.prompt else ()
-    lengths = {len(array[0]) for array in [*images.values(), *([] if state is None else [state])]}
+    senses = {
+        sense: _sense(message, keys.senses[sense.key], sense) for sense in spec.senses if sense.key in keys.senses
+    }
+    parts = [*images.values(), *senses.values(), *([] if state is None else [state])]
+    lengths = {len(array[0]) for array in parts}
     if len(lengths) > 1 or 0 in lengths:
         raise ShapeError(f"the parts have {sorted(lengths)} steps of history", file=WHERE, leaf="observation")
     found = Observation(images=images, state=state, instruction=words, embodiment=contract.embodiment)
+    found = found.with_senses(senses)
     check_observation(found, spec, where=WHERE)
     return found
 
@@ -178,6 +201,15 @@ def _picture(value: Any, key: str, channels_first: bool) -> Array:
         raise ShapeError("a picture is an array (H W 3), or (T H W 3)", file=WHERE, leaf=key)
     value = np.moveaxis(value, -3, -1) if channels_first else value
     return np.array(value[None, None] if value.ndim == 3 else value[None], order="C")
+
+
+def _sense(message: Mapping[str, Any], key: str, sense: SenseSpec) -> Array:
+    value = np.asarray(_numbers(_get(message, key), key))
+    if value.ndim not in (len(sense.shape), len(sense.shape) + 1) or value.shape[-len(sense.shape) :] != sense.shape:
+        raise ShapeError(f"a sense of shape {value.shape}, expected {sense.shape}", file=WHERE, leaf=key)
+    with np.errstate(over="ignore"):
+        steps = value.reshape(-1, *sense.shape).astype(np.float32)
+    return steps[None]
 
 
 def _state(message: Mapping[str, Any], keys: WireKeys, spec: ObservationSpec) -> Array:

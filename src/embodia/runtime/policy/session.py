@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from embodia.core.errors import ContractError, EmbodiaError, PolicyError
 from embodia.core.protocols import Carry, Policy, Rng
 from embodia.core.seeds import derive_seed
+from embodia.core.specs import SenseSpec
 from embodia.core.types import Array, Observation, check_actions
 from embodia.runtime.policy.card import RESET, SEED, Card
 from embodia.runtime.policy.keys import WHERE, WireKeys, decode
@@ -116,7 +118,7 @@ class Harness:
         observation = decode(payload, self._keys, self._card.contract)
         self._seen = [*self._seen, observation][-self._card.history :]
         if not self._kept:
-            chunk = self._decisions.decide(_history(self._seen))
+            chunk = self._decisions.decide(_history(self._seen, self._card.contract.observation.senses))
             self._kept = list(chunk[: self._execute or None])
         return self._kept.pop(0)
 
@@ -146,13 +148,17 @@ def _seed(request: Mapping[str, Any]) -> int | None:
     return seed
 
 
-def _history(seen: list[Observation]) -> Observation:
+def _history(seen: list[Observation], specs: tuple[SenseSpec, ...]) -> Observation:
     if len(seen) == 1:
         return seen[0]
     newest = seen[-1]
     images = {name: np.concatenate([item.images[name] for item in seen], axis=1) for name in newest.images}
     state = None if newest.state is None else np.concatenate([np.asarray(item.state) for item in seen], axis=1)
-    return Observation(images=images, state=state, instruction=newest.instruction, embodiment=newest.embodiment)
+    whole = replace(newest, images=images, state=state)
+    senses = {spec: [item.sense(spec) for item in seen] for spec in specs}
+    return whole.with_senses(
+        {spec: np.concatenate([np.asarray(step) for step in steps], axis=1) for spec, steps in senses.items()}
+    )
 
 
 def _plain_int(value: Any) -> int:

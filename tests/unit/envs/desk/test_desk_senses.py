@@ -84,11 +84,38 @@ def test_points_lie_on_the_things(env):
     env.reset("reach/red-cube", 1)
     points = env.observe().points[0, 0]
     reddish = points[(points[:, 3] > 2 * points[:, 4]) & (points[:, 3] > 2 * points[:, 5])]
-    thing = env.world.pose("red-cube")[0]
+    data, mount = env.world.data, env.world.arms[0].base
+    thing = data.xmat[mount].reshape(3, 3).T @ (env.world.pose("red-cube")[0] - data.xpos[mount])
     red = [name for name in env.world.names if name.startswith("red")]
     assert len(reddish) and red
     nearest = min(np.linalg.norm(reddish[:, :3] - thing, axis=1))
     assert nearest < 0.04
+
+
+def test_points_and_tool_share_the_frame_of_the_mount(env):
+    env.reset("reach/red-cube", 1)
+    seen = env.observe()
+    tool = seen.state[0, 0, 7:10]
+    assert np.linalg.norm(seen.points[0, 0, :, :3] - tool, axis=1).min() < 0.06, "the hand is in the picture"
+
+
+def test_the_contract_names_what_was_asked_for(env):
+    senses = {sense.key: sense for sense in env.contract.observation.senses}
+    assert list(senses) == ["depth.front", "depth.wrist", "points", "touch", "wrench"]
+    env.reset("reach/red-cube", 0)
+    seen = env.observe()
+    for sense in senses.values():
+        assert seen.sense(sense).shape[2:] == sense.shape and seen.sense(sense).dtype == np.float32, sense.key
+    assert senses["depth.wrist"].field_deg == 75.0
+    assert envs.make("desk", EnvConfig()).contract.observation.senses == ()
+
+
+def test_the_field_of_view_of_depth_is_the_cameras(env):
+    model = env.world.model
+    for sense in env.contract.observation.senses:
+        if sense.name == "depth":
+            source = sense.camera if sense.camera == "front" else "wrist"
+            assert sense.field_deg == pytest.approx(float(model.camera(source).fovy[0]))
 
 
 def test_a_sense_that_does_not_exist_is_refused():
