@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,13 @@ def test_blank_and_dead(observation):
     assert not dead.images["a"].any() and np.array_equal(dead.images["b"], observation.images["b"])
     with pytest.raises(UnknownNameError):
         images.dead_camera("c")(observation)
+
+
+def test_a_blank_picture_has_no_depth_and_no_points(observation):
+    shaped = replace(observation, points=np.ones((2, 1, 5, 6), np.float32), depth={"a": np.ones((2, 1, 16, 16))})
+    hidden = images.blank()(shaped)
+    assert not hidden.points.any() and not hidden.depth["a"].any() and shaped.points.all()
+    assert images.blank()(observation).points is None
 
 
 def test_brightness(observation):

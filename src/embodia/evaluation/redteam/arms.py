@@ -45,7 +45,10 @@ class OtherPictures:
         images = {
             name: np.concatenate([seen.images[name] for seen in shown]).astype(np.uint8) for name in observation.images
         }
-        chunk, after = self._policy.act(replace(observation, images=images), inner, rng)
+        depth = {name: np.concatenate([seen.depth[name] for seen in shown]) for name in observation.depth}
+        points = None if observation.points is None else np.concatenate([seen.points for seen in shown])
+        foreign = replace(observation, images=images, depth=depth, points=points)
+        chunk, after = self._policy.act(foreign, inner, rng)
         return chunk, (chosen, after)
 
     def _draw(self, count: int) -> npt.NDArray[np.int64]:
