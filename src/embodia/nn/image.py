@@ -34,6 +34,12 @@ def scale_pixels(pixels: Tensor, scaling: Scaling) -> Tensor:
     return scaled.permute(0, 3, 1, 2)
 
 
+def rescale(pictures: Tensor, scaling: Scaling) -> Tensor:
+    """Pictures (N 3 H W) in 0..1, scaled as `scale_pixels` would."""
+    mean, deviation = (torch.tensor(row, device=pictures.device)[:, None, None] for row in _SCALES[scaling])
+    return (pictures - mean.to(pictures.dtype)) / deviation.to(pictures.dtype)
+
+
 def pick_cameras(images: Mapping[str, Tensor], cameras: Sequence[str]) -> list[Tensor]:
     """The pictures of `cameras` in order, each (B T H W 3). Raises `ShapeError` naming the camera that is missing."""
     for name in cameras:

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from torch import nn
 
 from embodia.core.specs import ObservationSpec
+from embodia.nn.projector import ProjectorConfig
 from embodia.nn.shared import Shared
 from embodia.nn.transformer import Transformer, TransformerConfig
 from embodia.nn.vocabulary import Head, Vocabulary
@@ -67,6 +68,7 @@ class VlmConfig:
 
     vision: EyesConfig = field(default_factory=KeypointStemConfig)
     camera_embedding: bool = False
+    projector: ProjectorConfig = field(default_factory=ProjectorConfig)
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(
         default_factory=lambda: TransformerConfig(width=192, depth=4, heads=4, kv_heads=4, head_dim=48, mlp_width=512)
@@ -101,7 +103,7 @@ def vision_language(
     width = config.model.width
     vocabulary = _vocabulary(config.text, width)
     encoders: dict[str, nn.Module] = {
-        "image": eyes(config.vision, spec, width, camera_embedding=config.camera_embedding)
+        "image": eyes(config.vision, spec, width, camera_embedding=config.camera_embedding, projector=config.projector)
     }
     if config.state == "token" and spec.state_dim:
         encoders["state"] = StateToken(spec.state_dim, width, deep=config.deep)

@@ -13,6 +13,7 @@ from embodia.core.specs import ObservationSpec
 from embodia.core.types import Observation, TokenGroup
 from embodia.nn.image import Scaling, pick_cameras, scale_pixels
 from embodia.nn.positional import grid_positions
+from embodia.nn.projector import ProjectorConfig, fold, projector
 
 
 class CameraTokens(nn.Module):
@@ -33,14 +34,20 @@ class CameraTokens(nn.Module):
         scaling: Scaling,
         camera_embedding: bool,
         positions: bool = True,
+        projector_config: ProjectorConfig | None = None,
     ) -> None:
         super().__init__()
         self.cameras = spec.camera_names
         self.scaling = scaling
         self.trunks = trunks
-        self.project = nn.Linear(trunks[0].channels, width)  # type: ignore[arg-type]
+        how = projector_config or ProjectorConfig()
+        self.shuffle = how.shuffle
+        self.project = projector(how, int(trunks[0].channels) * how.shuffle**2, width)  # type: ignore[arg-type]
         self.sizes = tuple(
-            (trunks[0].map_size(camera.height), trunks[0].map_size(camera.width))  # type: ignore[operator]
+            (
+                trunks[0].map_size(camera.height) // how.shuffle,  # type: ignore[operator]
+                trunks[0].map_size(camera.width) // how.shuffle,  # type: ignore[operator]
+            )
             for camera in spec.cameras
         )
         self.tokens = sum(rows * columns for rows, columns in self.sizes)
@@ -78,7 +85,7 @@ class CameraTokens(nn.Module):
         return [self._cells(frame, index) for frame, index in zip(frames, trunk, strict=True)]
 
     def _cells(self, frames: Tensor, trunk: int) -> Tensor:
-        features = self.trunks[trunk](scale_pixels(frames, self.scaling))
+        features = fold(self.trunks[trunk](scale_pixels(frames, self.scaling)), self.shuffle)
         return self.project(features.permute(0, 2, 3, 1).flatten(1, 2))
 
     def _mask(self, observation: Observation, batch: int, steps: int, device: torch.device) -> Tensor | None:

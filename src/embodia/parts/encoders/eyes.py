@@ -7,14 +7,22 @@ from typing import TypeAlias
 from torch import nn
 
 from embodia.core.specs import ObservationSpec
+from embodia.nn.projector import ProjectorConfig
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig, SteeredKeypoints
 from embodia.parts.encoders.vision import VisionConfig, camera_tokens
 
 EyesConfig: TypeAlias = VisionConfig | KeypointStemConfig
 
 
-def eyes(config: EyesConfig, spec: ObservationSpec, width: int, *, camera_embedding: bool = False) -> nn.Module:
+def eyes(
+    config: EyesConfig,
+    spec: ObservationSpec,
+    width: int,
+    *,
+    camera_embedding: bool = False,
+    projector: ProjectorConfig | None = None,
+) -> nn.Module:
     """An encoder of all cameras of `spec` into tokens of `width`; keypoints have positions a camera of their own."""
     if isinstance(config, KeypointStemConfig):
         return SteeredKeypoints(config, spec, width)
-    return camera_tokens(config, spec, width, camera_embedding=camera_embedding)
+    return camera_tokens(config, spec, width, camera_embedding=camera_embedding, projector=projector)

@@ -7,12 +7,14 @@ from typing import TypeAlias
 from torch import nn
 
 from embodia.core.specs import ObservationSpec
+from embodia.nn.projector import ProjectorConfig
 from embodia.parts.encoders.camera import CameraTokens
 from embodia.parts.encoders.conv_stem import ConvStemConfig, conv_stem_trunks
 from embodia.parts.encoders.resnet import ResNetConfig, resnet_trunks
 from embodia.parts.encoders.siglip import SiglipConfig, siglip_trunks
+from embodia.parts.encoders.towers import DualConfig, TowerConfig, tower_trunks
 
-VisionConfig: TypeAlias = ResNetConfig | ConvStemConfig | SiglipConfig
+VisionConfig: TypeAlias = ResNetConfig | ConvStemConfig | SiglipConfig | TowerConfig | DualConfig
 
 
 def vision_trunks(config: VisionConfig, cameras: int) -> nn.ModuleList:
@@ -21,18 +23,31 @@ def vision_trunks(config: VisionConfig, cameras: int) -> nn.ModuleList:
         return resnet_trunks(config, cameras)
     if isinstance(config, SiglipConfig):
         return siglip_trunks(config)
+    if isinstance(config, TowerConfig | DualConfig):
+        return tower_trunks(config)
     return conv_stem_trunks(config, cameras)
 
 
 def camera_tokens(
-    config: VisionConfig, spec: ObservationSpec, width: int, *, camera_embedding: bool = False
+    config: VisionConfig,
+    spec: ObservationSpec,
+    width: int,
+    *,
+    camera_embedding: bool = False,
+    projector: ProjectorConfig | None = None,
 ) -> CameraTokens:
-    """The encoder of the group "image" for the cameras of `spec`; SigLIP has learned positions of its own."""
+    """The encoder of the group "image" for the cameras of `spec`; transformers have learned positions of their own."""
     return CameraTokens(
         spec,
         vision_trunks(config, len(spec.cameras)),
         width,
         scaling=config.scaling,
         camera_embedding=camera_embedding,
-        positions=not isinstance(config, SiglipConfig),
+        positions=not _knows_positions(config),
+        projector_config=projector,
     )
+
+
+def _knows_positions(config: VisionConfig) -> bool:
+    convolutional = isinstance(config, TowerConfig) and config.family in ("convnext", "efficientnet")
+    return isinstance(config, SiglipConfig | TowerConfig | DualConfig) and not convolutional
