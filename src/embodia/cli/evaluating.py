@@ -1,25 +1,65 @@
-"""From a checkpoint on disk to a report, shared by `evaluate` and `run`."""
+"""From a checkpoint on disk to a report: what the verbs that play a policy share."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from embodia.cli.progress import ProgressBar
+from embodia.core.errors import ConfigError
+from embodia.envs.protocol import EnvConfig
 from embodia.evaluation.checkpoints import judge
 from embodia.evaluation.plans import EvalConfig
 from embodia.evaluation.results import control_per_task, write_result
 from embodia.evaluation.subjects import has_expert
 from embodia.evaluation.suites import load, names
+from embodia.generate.collect import SETTINGS, read_settings
+
+HORIZON = 200
+"""Control steps of an episode where no suite prescribes them."""
 
 
 def evaluate_checkpoint(checkpoint: Path, data: Sequence[Path], config: EvalConfig, out: Path) -> dict[str, Any]:
     """`judge` with a progress bar, under the name of what was typed."""
     with ProgressBar() as progress:
         return judge(checkpoint, data, config, out, command=command_line(), progress=progress)
+
+
+def scenes(suite: str, data: Path | None) -> EvalConfig:
+    """What a suite prescribes, or else the environment in which a data set was collected, drawn as that was.
+
+    Raises `ConfigError` where neither is given.
+    """
+    if suite:
+        config = load(suite).config()
+        return replace(config, env=seen_as_collected(data, config))
+    if data is None:
+        cure = "Add --data FOLDER or --suite NAME."
+        raise ConfigError("the training data or a suite is needed", leaf="data", cure=cure)
+    return as_collected(data)
+
+
+def as_collected(data: Path) -> EvalConfig:
+    """An evaluation in the environment of a data set, on the tasks that were collected in scenes of their own."""
+    collected = read_settings(data)
+    tasks = tuple(task for task in collected.env.tasks if "@" not in task)
+    env = replace(collected.env, horizon=HORIZON, tasks=tasks)
+    return EvalConfig(family=collected.family, env=env, tasks=tasks, control_episodes=0)
+
+
+def seen_as_collected(data: Path | None, config: EvalConfig) -> EnvConfig:
+    """The environment of `config`, drawn as a data set of the same family was: a policy knows no other pictures."""
+    if data is None or not (data / SETTINGS).is_file():
+        return config.env
+    collected = read_settings(data)
+    if collected.family != config.family:
+        return config.env
+    drawn = collected.env
+    return replace(config.env, cameras=drawn.cameras, height=drawn.height, width=drawn.width, profile=drawn.profile)
 
 
 def command_line() -> str:

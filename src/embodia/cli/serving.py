@@ -13,19 +13,16 @@ from embodia.cli.remote import read_keys
 from embodia.core.invent import invent_observation
 from embodia.core.protocols import Policy
 from embodia.envs.rollout import torch_generator
-from embodia.nn.packed import pack
+from embodia.evaluation.checkpoints import load_acting
 from embodia.runtime.policy.card import Card, card_of
 from embodia.runtime.policy.server import HARNESS, PolicyServer, ServeConfig
-from embodia.training.checkpoint import find, load_policy
 
 WARM_UP = 3
 
 
 def load_served(checkpoint: Path, keys: Path | None) -> tuple[Policy, Card]:
     """The policy of a checkpoint, warmed up, and its card."""
-    place = find(checkpoint)
-    policy, spec, provenance = load_policy(place)
-    pack(policy)
+    place, policy, spec, provenance = load_acting(checkpoint)
     stateful = keeps_state(policy)
     names = None if keys is None else read_keys(keys)
     card = card_of(policy, keys=names, stateful=stateful, name=spec.name, size=spec.size, checkpoint=place.name)

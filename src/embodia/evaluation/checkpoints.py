@@ -7,12 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from embodia.core.provenance import Provenance
 from embodia.data.dataset import Dataset
 from embodia.evaluation.plans import EvalConfig
 from embodia.evaluation.runner import Progress, Subject, evaluate
 from embodia.nn.packed import pack
+from embodia.parts.compose import Composition
+from embodia.policies import PolicySpec
 from embodia.training.checkpoint import find, load_policy
 from embodia.training.metrics import read
+
+
+def load_acting(checkpoint: Path) -> tuple[Path, Composition, PolicySpec, Provenance]:
+    """Where a checkpoint lies, its policy ready to act, what it is, and where its pictures came from.
+
+    Raises what `find` and `load_policy` raise.
+    """
+    place = find(checkpoint)
+    policy, spec, provenance = load_policy(place)
+    pack(policy)
+    return place, policy, spec, provenance
 
 
 def judge(
@@ -29,9 +43,7 @@ def judge(
     Where `config.execute` is 0 the policy carries out what its own inference settings say, else its whole chunk.
     Raises what `load_policy`, `Dataset.open` and `evaluate` raise.
     """
-    place = find(checkpoint)
-    policy, spec, provenance = load_policy(place)
-    pack(policy)
+    place, policy, spec, provenance = load_acting(checkpoint)
     config = replace(config, execute=config.execute or policy.inference.execute or 0)
     subject = Subject(
         trained=provenance,

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from embodia.core.protocols import Policy
-from embodia.core.provenance import require_same_profile
 from embodia.core.seeds import derive_seed, generator
-from embodia.core.specs import require_match
 from embodia.envs.rollout import EpisodePlan, rollout
 from embodia.envs.vector import VectorEnv
 from embodia.evaluation.episodes import POLICY
-from embodia.evaluation.plans import EvalConfig, plans, require_new_seeds
-from embodia.evaluation.runner import Subject
+from embodia.evaluation.plans import EvalConfig, plans
+from embodia.evaluation.runner import Subject, check_fit
 from embodia.evaluation.statistics import ALPHA, Race, advance, begin, difference_sequence, rate_of
 from embodia.evaluation.summary import rate_entry
 
@@ -52,7 +50,7 @@ def duel(
     Raises what `evaluate` raises before the first episode.
     """
     for name, side in (("the first policy", first), ("the second policy", second)):
-        _check(side, name, config, vector)
+        check_fit(side.policy, side.subject, config, vector, name=name)
     planned = duel_plans(config, vector)
     race, played = begin(len(planned), alpha), 0
     outcomes: list[tuple[bool, bool]] = []
@@ -75,13 +73,6 @@ def duel_plans(config: EvalConfig, vector: VectorEnv) -> list[EpisodePlan]:
         by_seed.setdefault(plan.seed, []).append(plan)
     rng = generator(config.seed, "duel")
     return [group[i] for group in by_seed.values() for i in rng.permutation(len(group))]
-
-
-def _check(side: Side, name: str, config: EvalConfig, vector: VectorEnv) -> None:
-    require_match(side.policy.contract, vector.contract, left_name=name, right_name=f"the environment {config.family}")
-    require_new_seeds(config, side.subject.data)
-    if side.subject.trained is not None:
-        require_same_profile(side.subject.trained, vector.provenance, allow=config.allow_other_profile)
 
 
 def _play(

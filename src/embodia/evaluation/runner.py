@@ -118,6 +118,25 @@ def evaluate(
     return report
 
 
+def check_fit(
+    policy: Policy, subject: Subject, config: EvalConfig, vector: VectorEnv, *, name: str = "the policy"
+) -> tuple[str, ...]:
+    """The differences of pictures between training and evaluation, where they are allowed.
+
+    Raises `ContractError`, `ProfileError` and `ComparisonError` for a policy or data of another contract, for pictures
+    that may not differ, and for seeds of the training data.
+    """
+    told_below = config.allow_other_profile or subject.trained is not None
+    sides = [(policy.contract, name), *((source.contract, "the training data") for source in subject.data)]
+    for known, label in sides:
+        right = f"the environment {config.family}"
+        require_match(known, vector.contract, left_name=label, right_name=right, other_profile=told_below)
+    require_new_seeds(config, subject.data)
+    if subject.trained is None:
+        return ()
+    return require_same_profile(subject.trained, vector.provenance, allow=config.allow_other_profile)
+
+
 class _Run:
     def __init__(
         self,
@@ -137,26 +156,16 @@ class _Run:
 
     def check(self) -> tuple[str, ...]:
         """The differences of pictures that were allowed; raises for those that were not, for old seeds and budgets."""
-        contract, config = self.vector.contract, self.config
-        name = f"the environment {config.family}"
-        trained, allowed = self.subject.trained, config.allow_other_profile
-        sides = [(self.policy.contract, "the policy")]
-        sides += [(source.contract, "the training data") for source in self.subject.data]
-        for known, label in sides:
-            told_below = allowed or trained is not None
-            require_match(known, contract, left_name=label, right_name=name, other_profile=told_below)
-        require_new_seeds(config, self.subject.data)
-        if config.redteam:
+        differences = check_fit(self.policy, self.subject, self.config, self.vector)
+        if self.config.redteam:
             self._asked()
-        if BLIND_REPLAY in config.controls and not self.subject.data:
+        if BLIND_REPLAY in self.config.controls and not self.subject.data:
             raise ConfigError(
                 "the control blind_replay needs the training data",
                 leaf="controls",
                 cure="Give the data set, or leave this control out.",
             )
-        if trained is None:
-            return ()
-        return require_same_profile(trained, self.vector.provenance, allow=allowed)
+        return differences
 
     def play(self, arm: str) -> None:
         """Run one arm and keep its episodes and clips."""

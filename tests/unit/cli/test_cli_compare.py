@@ -5,6 +5,7 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from scipy import stats
@@ -13,10 +14,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cli_folders import ENV, Guided, dots, evaluated
 
 from embodia.cli import main as entry
+from embodia.cli.evaluating import scenes
 from embodia.core.config import from_json
-from embodia.envs import make
+from embodia.envs import EnvConfig, make
 from embodia.envs.local import LocalVector
 from embodia.envs.slot import Slot
+from embodia.evaluation.plans import EvalConfig
 from embodia.generate.collect import CollectConfig
 
 GOOD, BAD = [1] * 20, [0] * 20
@@ -188,9 +191,9 @@ def ring(tmp_path, monkeypatch):
         def __exit__(self, *error):
             self.close()
 
-    monkeypatch.setattr("embodia.training.checkpoint.find", lambda place: place)
+    monkeypatch.setattr("embodia.evaluation.checkpoints.find", lambda place: place)
     monkeypatch.setattr(
-        "embodia.training.checkpoint.load_policy", lambda place: (corners[place.name], None, provenance)
+        "embodia.evaluation.checkpoints.load_policy", lambda place: (corners[place.name], None, provenance)
     )
     monkeypatch.setattr("embodia.envs.vector.VectorEnv", Local)
     data = dots(tmp_path / "data")
@@ -242,6 +245,18 @@ def test_a_policy_carries_out_its_own_habit_where_asked(ring, capsys, monkeypatc
 def test_a_suite_that_does_not_exist_is_answered_with_the_nearest(ring, capsys):
     assert call("duel", "good", "idle", "--suite", "metaworld/mt11") == 2
     assert "Did you mean 'metaworld/mt10'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("family", "pixels"), [("dots", 16), ("desk", 99)], ids=["same family", "another"])
+def test_a_suite_is_drawn_as_the_data_of_its_own_family_was(ring, monkeypatch, family, pixels):
+    prescribed = EnvConfig(height=99, width=99, tasks=("go-green",), horizon=7)
+    suite = SimpleNamespace(config=lambda: EvalConfig(family=family, env=prescribed))
+    monkeypatch.setattr("embodia.cli.evaluating.load", lambda name: suite)
+    found = scenes("some/suite", ring[0])
+    assert found == EvalConfig(family=family, env=replace(prescribed, height=pixels, width=pixels))
+    assert scenes("some/suite", None).env == prescribed
+    plain = scenes("", ring[0])
+    assert (plain.family, plain.tasks, plain.env) == ("dots", ENV.tasks, replace(ENV, horizon=200))
 
 
 def test_scenes_that_were_trained_on_are_refused(ring, capsys, monkeypatch):

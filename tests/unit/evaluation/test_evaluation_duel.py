@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 
 import pytest
-from evaluation_toy import PROVENANCE, Honest, Policy, ToyData, ToyVector
+from evaluation_toy import CONTRACT, PROVENANCE, Honest, Policy, ToyData, ToyVector
 
-from embodia.core.errors import ComparisonError, ContractError
+from embodia.core.errors import ComparisonError, ContractError, ProfileError
 from embodia.evaluation.duel import Side, duel, duel_plans
 from embodia.evaluation.plans import EvalConfig
 from embodia.evaluation.runner import Subject
@@ -59,9 +59,20 @@ def test_what_may_not_be_compared_is_refused_before_the_first_episode():
     odd.contract = replace(odd.contract, action=replace(odd.contract.action, rate_hz=99.0))
     with pytest.raises(ContractError, match="second policy"):
         duel(side(Honest()), side(odd), CONFIG, vector=ToyVector())
-    other = replace(PROVENANCE, profile="night")
-    with pytest.raises(ContractError):
-        duel(side(Honest()), side(Honest(), trained=other), CONFIG, vector=ToyVector())
+    alien = ToyData()
+    alien.contract = odd.contract
+    with pytest.raises(ContractError, match="training data"):
+        duel(side(Honest()), side(Honest(), data=(alien,)), CONFIG, vector=ToyVector())
     with pytest.raises(ComparisonError, match="training data"):
         known = replace(CONFIG, first_seed=0)
         duel(side(Honest(), data=(ToyData(),)), side(Honest()), known, vector=ToyVector())
+
+
+def test_other_pictures_are_refused_by_name_unless_they_are_allowed():
+    other, night = replace(PROVENANCE, profile="night"), Honest()
+    eye = replace(CONTRACT.observation.cameras[0], profile="night")
+    night.contract = replace(night.contract, observation=replace(CONTRACT.observation, cameras=(eye,)))
+    sides = side(night, trained=other), side(Honest(), trained=PROVENANCE)
+    with pytest.raises(ProfileError, match="night"):
+        duel(*sides, CONFIG, vector=ToyVector())
+    assert duel(*sides, replace(CONFIG, allow_other_profile=True), vector=ToyVector())["pairs"] == 40

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from embodia.core.errors import ConfigError
+if TYPE_CHECKING:
+    from embodia.evaluation.duel import Side
+    from embodia.evaluation.plans import EvalConfig
 
 EXAMPLES = (
     "embodia duel runs/a runs/b --data data/doors --episodes 50",
@@ -55,8 +57,6 @@ def run(options: Options) -> int:
     from embodia.cli.main import print_json
     from embodia.io.atomic import write_json
 
-    if options.data is None and not options.suite:
-        raise ConfigError("the training data or a suite is needed", leaf="data", cure="Add --data or --suite.")
     found = _duel(options)
     if options.out is not None:
         write_json(options.out, found)
@@ -77,40 +77,36 @@ def _duel(options: Options) -> dict[str, Any]:
     from embodia.evaluation.plans import wrap_of
 
     config = _config(options)
-    sides = [_side(place, options) for place in (options.first, options.second)]
-    history = max(int(getattr(side.policy, "history", 1)) for side in sides)
+    first, second = _side(options.first, options), _side(options.second, options)
+    history = max(int(getattr(side.policy, "history", 1)) for side in (first, second))
     kept = {"slots": config.slots, "workers": config.workers, "history": history}
     with VectorEnv(config.family, config.env, wrap=wrap_of(config), **kept) as vector, ProgressBar() as progress:
-        return duel(*sides, config, vector=vector, progress=progress)
+        return duel(first, second, config, vector=vector, progress=progress)
 
 
-def _side(place: Path, options: Options) -> Any:
+def _side(place: Path, options: Options) -> Side:
     from embodia.data.dataset import Dataset
+    from embodia.evaluation.checkpoints import load_acting
     from embodia.evaluation.duel import Side
     from embodia.evaluation.runner import Subject
-    from embodia.nn.packed import pack
-    from embodia.training.checkpoint import find, load_policy
 
-    policy, _, provenance = load_policy(find(place))
-    pack(policy)
+    _, policy, _, provenance = load_acting(place)
     known = [] if options.data is None else [options.data]
     subject = Subject(trained=provenance, data=tuple(Dataset.open(folder) for folder in known))
     return Side(policy=policy, subject=subject, execute=options.execute or policy.inference.execute or 0)
 
 
-def _config(options: Options) -> Any:
-    from embodia.evaluation.plans import EvalConfig
-    from embodia.evaluation.suites import load
-    from embodia.generate.collect import read_settings
+def _config(options: Options) -> EvalConfig:
+    from embodia.cli.evaluating import scenes
 
-    if options.suite:
-        config = load(options.suite).config(episodes=options.episodes, control_episodes=0, controls=())
-    else:
-        assert options.data is not None
-        collected = read_settings(options.data)
-        tasks = tuple(task for task in collected.env.tasks if "@" not in task)
-        env = replace(collected.env, horizon=options.horizon, tasks=tasks)
-        config = EvalConfig(
-            family=collected.family, env=env, tasks=tasks, episodes=options.episodes, control_episodes=0, controls=()
-        )
-    return replace(config, slots=options.slots, workers=options.workers, seed=options.seed)
+    config = scenes(options.suite, options.data)
+    return replace(
+        config,
+        env=config.env if options.suite else replace(config.env, horizon=options.horizon),
+        episodes=options.episodes,
+        control_episodes=0,
+        controls=(),
+        slots=options.slots,
+        workers=options.workers,
+        seed=options.seed,
+    )

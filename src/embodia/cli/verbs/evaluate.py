@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from embodia.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from embodia.envs.protocol import EnvConfig
     from embodia.evaluation.plans import EvalConfig
     from embodia.evaluation.suites import Suite
 
@@ -151,8 +150,6 @@ def _checkpoint(options: Options, out: Path) -> dict[str, Any]:
     if (options.checkpoint is None) == (not options.remote):
         cure = "Add --checkpoint RUN, --remote ws://host:port, or --policy expert."
         raise ConfigError("one policy is needed", leaf="checkpoint", cure=cure)
-    if options.data is None and not options.suite:
-        raise ConfigError("the training data or a suite is needed", leaf="data", cure="Add --data FOLDER.")
     data = [] if options.data is None else [options.data]
     if options.checkpoint is not None:
         return evaluate_checkpoint(options.checkpoint, data, _config(options), out)
@@ -174,17 +171,16 @@ def _remote(options: Options, data: list[Path], out: Path) -> dict[str, Any]:
 
 
 def _config(options: Options) -> EvalConfig:
+    from embodia.cli.evaluating import scenes
     from embodia.cli.main import named_values
-    from embodia.evaluation.suites import load
 
-    config = load(options.suite).config() if options.suite else _as_collected(options)
-    seen = _seen_as_collected(options, config) if options.suite else config.env
+    config = scenes(options.suite, options.data)
     env = replace(
-        seen,
-        profile=options.profile or seen.profile,
-        horizon=options.horizon or seen.horizon,
-        tasks=options.tasks or seen.tasks,
-        options=named_values(options.env_options) or seen.options,
+        config.env,
+        profile=options.profile or config.env.profile,
+        horizon=options.horizon or config.env.horizon,
+        tasks=options.tasks or config.env.tasks,
+        options=named_values(options.env_options) or config.env.options,
     )
     episodes = options.episodes or config.episodes
     controls = tuple(name for name in options.controls if options.data is not None or name != "blind_replay")
@@ -203,27 +199,3 @@ def _config(options: Options) -> EvalConfig:
         allow_other_profile=options.allow_other_profile,
         seed=options.seed,
     )
-
-
-def _seen_as_collected(options: Options, config: EvalConfig) -> EnvConfig:
-    """The suite's environment, drawn as the data set was, where that is of the same family: a policy knows no other."""
-    from embodia.generate.collect import SETTINGS, read_settings
-
-    if options.data is None or not (options.data / SETTINGS).is_file():
-        return config.env
-    collected = read_settings(options.data)
-    if collected.family != config.family:
-        return config.env
-    drawn = collected.env
-    return replace(config.env, cameras=drawn.cameras, height=drawn.height, width=drawn.width, profile=drawn.profile)
-
-
-def _as_collected(options: Options) -> EvalConfig:
-    from embodia.evaluation.plans import EvalConfig
-    from embodia.generate.collect import read_settings
-
-    assert options.data is not None
-    collected = read_settings(options.data)
-    tasks = tuple(task for task in collected.env.tasks if "@" not in task)
-    env = replace(collected.env, horizon=200, tasks=tasks)
-    return EvalConfig(family=collected.family, env=env, control_episodes=0)
