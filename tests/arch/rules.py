@@ -21,7 +21,7 @@ LAYERS = [
     ["parts", "objectives", "data", "envs"],
     ["policies", "world_models", "generate"],
     ["training", "inference"],
-    ["post_training", "evaluation"],
+    ["post_training", "evaluation", "weights"],
     ["studio", "cli"],
 ]
 LEVEL = {unit: level for level, units in enumerate(LAYERS) for unit in units}

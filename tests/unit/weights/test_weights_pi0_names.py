@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from embodia.core.errors import CheckpointError
-from embodia.policies._pi0_layout import LEROBOT, TRANSFORMERS, read, write
+from embodia.weights._pi0 import LEROBOT, TRANSFORMERS, read, write
 
 OURS = (
     "encoders.image.trunks.0.tower.embeddings.patch_embedding.weight",
