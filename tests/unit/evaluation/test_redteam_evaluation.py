@@ -65,3 +65,19 @@ def test_a_budget_that_cannot_decide_is_refused_before_the_first_episode(tmp_pat
 def test_decoys_play_the_tasks_of_the_evaluation(monkeypatch, rule, tasks):
     monkeypatch.setattr(runner, "make", lambda family, env: Board())
     assert runner._decoy(EvalConfig(family="board", chain=rule)).tasks == tasks
+
+
+def test_progress_counts_the_episodes_of_each_question_on_from_batch_to_batch(tmp_path, brief):
+    told = {}
+    config = replace(CONFIG, redteam=16)
+    evaluate(
+        Looker(CONTRACT, slip=0.3),
+        config,
+        tmp_path,
+        vector=Recorded(),
+        progress=lambda name, done, total: told.setdefault(name, []).append((done, total)),
+    )
+    assert told["red team: scouting"][-1] == (4, 4)
+    assert [item for item in told["red team: plain"] if item[0] == item[1]] == [(8, 8), (16, 16)]
+    for steps in told.values():
+        assert all(done <= total for done, total in steps) and steps == sorted(steps)

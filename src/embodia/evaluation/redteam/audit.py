@@ -324,11 +324,15 @@ class _Audit:
             plans,
             execute=self.config.execute,
             seed=derive_seed(self.config.seed, name, *labels),
+            progress=self._tell(name, before=sum(labels) * self.config.batch),
         )
         self.played += len(results)
-        if self.progress is not None:
-            self.progress(name, self.played, self.played)
         return results
+
+    def _tell(self, name: str, before: int) -> Progress | None:
+        """Progress of one batch, counted on from the `before` episodes of its question."""
+        tell = self.progress
+        return None if tell is None else (lambda _, done, total: tell(name, before + done, before + total))
 
     def _numbers(self, batch: int) -> range:
         return range(batch * self.config.batch, (batch + 1) * self.config.batch)
