@@ -67,7 +67,8 @@ def copying(played: Sequence[Actions], data: Sequence[Episodes], spec: ActionSpe
 
 def nearest(actions: Actions, among: Sequence[Actions], spec: ActionSpec) -> float:
     """Root mean square distance to the nearest of `among` over the steps shared, at the best lag; inf without any."""
-    return min((_apart(actions, other, spans(spec), lag) for other in among for lag in LAGS), default=np.inf)
+    span = spans(spec)
+    return min((_apart(actions, other, span, lag) for other in among for lag in LAGS), default=np.inf)
 
 
 def _apart(first: Actions, second: Actions, span: npt.NDArray[np.float64], lag: int) -> float:
