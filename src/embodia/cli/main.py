@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"embodia {words[0]}: {error}", file=sys.stderr)
         return FAILURE
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        print("\nstopped; collecting and training go on from here with the same command", file=sys.stderr)
         return INTERRUPTED
 
 

@@ -243,7 +243,7 @@ def test_an_interrupted_command_says_how_to_go_on(monkeypatch, capsys):
 
     monkeypatch.setattr(where, "run", stop)
     assert call("where", "act") == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "collecting and training go on from here with the same command" in capsys.readouterr().err
 
 
 def test_values_of_an_environment_are_name_and_value():
