@@ -10,7 +10,6 @@ flagged depends on its success rate and on the budget, and is measured in benchm
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -109,14 +108,6 @@ def prefers(duel: Duel, alpha: float) -> Status | None:
 def fewest_wins(alpha: float) -> int:
     """How many wins without a loss clear a policy: the least useful budget."""
     return next(wins for wins in range(1, 10_000) if log_evidence(wins, 0) >= -math.log(alpha))
-
-
-def joined(duels: Sequence[Duel]) -> Duel:
-    """All pairs of several duels."""
-    total = Duel()
-    for duel in duels:
-        total = total + duel
-    return total
 
 
 def _log(value: float) -> float:
