@@ -12,7 +12,7 @@ from embodia.generate.collect import SETTINGS, read_settings
 
 
 def open_mixture(folders: Sequence[Path], ratios: Sequence[float] = ()) -> Mixture:
-    """The data sets with their ratios; by number of frames when none are given.
+    """The data sets with their ratios; by number of frames when none are given. FOLDER?KIND asks that kind of question.
 
     A set that was collected with rarer pictures than actions gives only the frames whose picture was drawn.
     """
@@ -23,7 +23,13 @@ def open_mixture(folders: Sequence[Path], ratios: Sequence[float] = ()) -> Mixtu
     return Mixture(list(zip(datasets, weights, strict=True)))
 
 
-def _open(folder: Path) -> Dataset:
+def _open(place: Path) -> Dataset:
+    folder, asks, kind = str(place).rpartition("?") if "?" in place.name else (str(place), "", "")
+    dataset = _thinned(Path(folder))
+    return dataset.asking(kind) if asks else dataset
+
+
+def _thinned(folder: Path) -> Dataset:
     dataset = Dataset.open(folder)
     if (folder / SETTINGS).is_file():
         return dataset.thin(read_settings(folder).episode.images_every)

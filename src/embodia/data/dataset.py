@@ -23,6 +23,7 @@ from embodia.core.specs import Contract, SenseSpec
 from embodia.core.statistics import FeatureStatistics
 from embodia.core.types import ActionChunk, Batch, Observation
 from embodia.data import layout
+from embodia.data.answers import Answers
 from embodia.data.extra import Extra, read_extra
 from embodia.data.frames import DEFAULT_CACHE_BYTES, FrameStore
 from embodia.data.rows import EpisodeRow, read_rows
@@ -54,6 +55,7 @@ class Dataset:
         self.episodes: tuple[EpisodeRow, ...] = self._all
         self._ids: Ids | None = None
         self._every = 1
+        self._answers, self._asked = Answers(root, self._all), ""
 
     @classmethod
     def open(
@@ -99,6 +101,21 @@ class Dataset:
         thinned._every = every
         return thinned.select([row.index for row in self.episodes])
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Kinds of text that the set holds, see `batch`."""
+        return self._answers.kinds
+
+    def asking(self, kind: str) -> Dataset:
+        """The same frames as question-answer data: the question of `kind` in place of the instruction, its answer as
+        what is to be said whatever kind is asked for, no valid action. Raises `UnknownNameError`."""
+        if kind not in self._answers.asked:
+            raise unknown("kind of question", kind, self._answers.asked)
+        changed = object.__new__(Dataset)
+        changed.__dict__.update(self.__dict__)
+        changed.name, changed._asked = f"{self.name}?{kind}", kind
+        return changed
+
     def actions(self, episode: int) -> NDArray[np.float32]:
         """All actions (N A) of an episode (its number in the whole set); A is 0 where none were recorded."""
         return self._vectors(layout.ACTION)[self._part(episode)]
@@ -129,13 +146,14 @@ class Dataset:
         paraphrase: NDArray[np.uint64] | None = None,
         ahead: Sequence[int] = (),
         later: Sequence[int] = (),
+        answers: str = "",
     ) -> Batch:
         """B samples in numpy: what was seen at frames `ids` (B,) and the `chunk` actions from there on.
 
         `history` moments end at the frame; before the start of an episode its first frame is repeated and the mask
         "history" (B T) is False. `cameras` default to all. `paraphrase` (B,) picks a sentence, modulo the number of
         sentences; None takes the canonical one. `ahead` asks for the state so many steps later, `later` for all that is
-        seen then; beyond the end both are those of the last frame.
+        seen then; beyond the end both are those of the last frame. `answers` names the kind of text to be said.
         Raises `ShapeError`, or a `DataError` naming a video.
         """
         if chunk < 1 or history < 1:
@@ -146,7 +164,7 @@ class Dataset:
         names = self.contract.observation.camera_names if cameras is None else tuple(cameras)
         observation = replace(
             self._seen(episode, seen, names),
-            instruction=self._sentences(episode, paraphrase),
+            instruction=self._told(episode, position, paraphrase),
             masks={"history": past >= 0} if history > 1 else {},
         )
         last = self._length[episode][:, None] - 1
@@ -157,6 +175,7 @@ class Dataset:
             dataset=(self.name,) * len(episode),
             ahead=self._states(episode, to_come[0]) if ahead else None,
             later=self._seen(episode, to_come[1], names) if later else None,
+            answer=self._said(episode, position, answers),
         )
 
     def chunks(self, ids: Ids, chunk: int) -> ActionChunk:
@@ -186,7 +205,17 @@ class Dataset:
         length = self._length[episode][:, None]
         index = self._first[episode][:, None] + np.minimum(ahead, length - 1)
         spec = replace(self.contract.action, chunk=chunk)
-        return ActionChunk(actions=self._vectors(layout.ACTION)[index], valid=ahead < length, spec=spec)
+        valid = (ahead < length) & (not self._asked)
+        return ActionChunk(actions=self._vectors(layout.ACTION)[index], valid=valid, spec=spec)
+
+    def _told(self, episode: Ids, position: Ids, paraphrase: NDArray[np.uint64] | None) -> tuple[str, ...]:
+        if self._asked:
+            return self._answers.questions(self._asked, self._first[episode] + position)
+        return self._sentences(episode, paraphrase)
+
+    def _said(self, episode: Ids, position: Ids, kind: str) -> tuple[str, ...]:
+        wanted = self._asked or kind
+        return self._answers.texts(wanted, self._first[episode] + position) if wanted else ()
 
     def _sentences(self, episode: Ids, paraphrase: NDArray[np.uint64] | None) -> tuple[str, ...]:
         canonical = [self._all[number].instruction for number in episode.tolist()]

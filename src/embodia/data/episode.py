@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from embodia.core.errors import NotFiniteError, ShapeError
 from embodia.core.specs import Contract
+from embodia.data.answers import check_answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class EpisodeData:
     rewards      float32 (N), or None: then 1 at the last frame of a success and 0 elsewhere
     senses       key of a sense of the contract -> float32 (N ...)
     source       who acted, for example "expert"
+    answers      kind -> N texts that should be said at the frames; KIND? has the questions that KIND answers
     """
 
     frames: Mapping[str, NDArray[np.uint8]]
@@ -37,6 +39,7 @@ class EpisodeData:
     rewards: NDArray[np.float32] | None = None
     source: str = ""
     senses: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -61,6 +64,7 @@ def check_episode(episode: EpisodeData, contract: Contract, *, where: str) -> No
     _check_vector(episode.filled_rewards, (length,), where, "rewards")
     if contract.observation.language and not episode.instruction.strip():
         raise ShapeError("an instruction is needed", file=where, leaf="instruction")
+    check_answers(episode.answers, length, where=where)
     _check_cameras(episode, contract, where)
     senses = contract.observation.senses
     if set(episode.senses) != {sense.key for sense in senses}:

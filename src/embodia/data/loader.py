@@ -25,8 +25,8 @@ _SENSES = ("points", "touch", "wrench", "audio")
 class Loader:
     """Iterates batches of `batch_size` samples a rank, from `start_step` on.
 
-    `chunk` actions, `history` moments, states `ahead` and sights `later` a sample (see `Dataset.batch`). `cameras`
-    default to all. `paraphrases` False gives the canonical sentences. `workers` threads keep `prefetch` batches ready;
+    `chunk` actions, `history` moments, states `ahead`, sights `later` and texts of the kind `answers` a sample (see
+    `Dataset.batch`). `cameras` default to all. `paraphrases` False gives the canonical sentences. `workers` threads keep `prefetch` batches ready;
     0 workers fetch when asked. Errors of fetching come out of `next`.
     """
 
@@ -44,6 +44,7 @@ class Loader:
         cameras: Sequence[str] | None = None,
         ahead: Sequence[int] = (),
         later: Sequence[int] = (),
+        answers: str = "",
         paraphrases: bool = True,
         workers: int = 1,
         prefetch: int = 2,
@@ -53,7 +54,7 @@ class Loader:
         self._mixture, self._batch_size, self._chunk, self._history = mixture, batch_size, chunk, history
         self._seed, self._rank, self._world_size, self._step = seed, rank, world_size, start_step
         self._cameras, self._paraphrases = cameras, paraphrases
-        self._ahead, self._later = tuple(ahead), tuple(later)
+        self._ahead, self._later, self._answers = tuple(ahead), tuple(later), answers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="loader") if workers else None
         self._ready: deque[Future[Batch]] = deque()
         self._prefetch = max(1, prefetch)
@@ -104,6 +105,7 @@ class Loader:
             cameras=self._cameras,
             ahead=self._ahead,
             later=self._later,
+            answers=self._answers,
             paraphrases=self._paraphrases,
         )
 
@@ -117,6 +119,7 @@ def fetch(
     cameras: Sequence[str] | None = None,
     ahead: Sequence[int] = (),
     later: Sequence[int] = (),
+    answers: str = "",
     paraphrases: bool = True,
 ) -> Batch:
     """The batch of given samples, each data set read once."""
@@ -126,7 +129,7 @@ def fetch(
     for number, place in zip(used, places, strict=True):
         choice = samples.choice[place] if paraphrases else None
         part = mixture.datasets[number]
-        parts.append(part.batch(samples.frame[place], chunk, history, cameras, choice, ahead, later))
+        parts.append(part.batch(samples.frame[place], chunk, history, cameras, choice, ahead, later, answers))
     return parts[0] if len(parts) == 1 else _join(parts, np.argsort(np.concatenate(places), kind="stable"))
 
 
@@ -142,6 +145,7 @@ def validation_batches(
     cameras: Sequence[str] | None = None,
     ahead: Sequence[int] = (),
     later: Sequence[int] = (),
+    answers: str = "",
 ) -> Iterator[Batch]:
     """The same batches each time: up to `samples` frames spread evenly over every set, canonical sentences.
 
@@ -158,15 +162,15 @@ def validation_batches(
         place = order[np.arange(start, min(start + batch_size, max(len(order), start + 1))) % len(order)]
         choice = np.zeros(len(place), dtype=np.uint64)
         part = Samples(source=source[place], frame=frame[place], choice=choice)
-        yield fetch(
-            mixture, part, chunk=chunk, history=history, cameras=cameras, ahead=ahead, later=later, paraphrases=False
-        )
+        window = {"chunk": chunk, "history": history, "cameras": cameras, "ahead": ahead, "later": later}
+        yield fetch(mixture, part, **window, answers=answers, paraphrases=False)
 
 
 def _join(parts: Sequence[Batch], order: Ids) -> Batch:
     """Batches of several sets as one, in the order of the samples."""
     names = [name for part in parts for name in part.dataset]
-    answers = [answer for part in parts for answer in part.answer]
+    speak = any(part.answer for part in parts)
+    answers = [answer for part in parts for answer in part.answer or ("",) * len(part.dataset)] if speak else []
     later = [part.later for part in parts if part.later is not None]
     chunk: ActionChunk = replace(
         parts[0].chunk,

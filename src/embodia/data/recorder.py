@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from embodia.core.errors import ContractError, CorruptFileError, MissingFileError, StorageError
 from embodia.core.provenance import Provenance, require_same_profile
 from embodia.core.specs import Contract, require_match
-from embodia.data import layout
+from embodia.data import answers, layout
 from embodia.data.cache import FrameCache
 from embodia.data.episode import EpisodeData, check_episode
 from embodia.data.extra import Extra, read_extra, write_extra
@@ -130,6 +130,9 @@ class Recorder:
             stats[key] = summarise_images(decoded[key])
         first = self.rows[-1].first + self.rows[-1].length if self.rows else 0
         data = self._write_frames(number, first, episode, written)
+        if episode.answers:
+            written.append(answers.path_of(self.root, number))
+            write_table(written[-1], answers.table_of(episode.answers))
         row = EpisodeRow(
             index=number,
             instruction=episode.instruction,
@@ -207,11 +210,11 @@ def _recover(root: Path) -> list[EpisodeRow]:
         rows = read_rows(root, stats=True)
     except MissingFileError:
         rows = []
-    known = {root / row.data for row in rows}
+    known = {root / row.data for row in rows} | {answers.path_of(root, row.index) for row in rows}
     for row in rows:
         for span in row.videos.values():
             known |= {root / span.path, layout.index_path(root / span.path)}
-    for folder in (root / "data", root / "videos"):
+    for folder in (root / "data", root / "videos", root / answers.FOLDER):
         for path in [found for found in folder.rglob("*") if found.is_file() and found not in known]:
             atomic.remove(path)
     return rows

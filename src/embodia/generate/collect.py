@@ -27,6 +27,8 @@ from embodia.envs.workers import Handler, Pool, processors
 from embodia.generate import experts
 from embodia.generate.demonstrate import Attempt, EpisodeConfig, demonstrate
 from embodia.generate.failures import fail
+from embodia.generate.label import Labeller
+from embodia.generate.label import make as make_labeller
 from embodia.generate.unlabelled import PLAY, play, wander
 from embodia.io import atomic, jsonio
 
@@ -46,13 +48,15 @@ class CollectConfig:
     """What to collect: `episodes` of each task in `env.tasks`, with at most `tries` attempts for each.
 
     `mode` says of which kind; play is of no single task, there `env.tasks` are the skills that may occur. `style` is
-    one of the family's styles of experts. `actions` False leaves actions out, for learning from video.
+    one of the family's styles of experts. `actions` False leaves actions out, for learning from video. `answers` adds the
+    texts of the family's labeller (sub-task, plan, reasoning, questions) to the frames of demonstrations.
     """
 
     family: str = "metaworld"
     mode: Mode = "expert"
     style: str = ""
     actions: bool = True
+    answers: bool = False
     env: EnvConfig = field(default_factory=EnvConfig)
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
     episodes: int = 40
@@ -279,6 +283,7 @@ def _earlier(path: Path, recorded: Iterable[Key]) -> Iterator[tuple[Key, bool]]:
 def _build(config: CollectConfig) -> Handler:
     env = make(config.family, replace(config.env, success_ends=False))
     known: dict[str, experts.Expert] = {}
+    labeller = make_labeller(config.family, config.env) if config.answers else None
 
     def expert_for(task: str) -> experts.Expert:
         if task not in known:
@@ -286,14 +291,19 @@ def _build(config: CollectConfig) -> Handler:
         return known[task]
 
     def handle(key: Key) -> Attempt:
-        attempt = _attempt(config, env, expert_for, *key)
+        attempt = _attempt(config, env, expert_for, labeller, *key)
         return attempt if _with_actions(config, env) else _without_actions(attempt)
 
     return handle
 
 
 def _attempt(
-    config: CollectConfig, env: Env, expert_for: Callable[[str], experts.Expert], task: str, seed: int
+    config: CollectConfig,
+    env: Env,
+    expert_for: Callable[[str], experts.Expert],
+    labeller: Labeller | None,
+    task: str,
+    seed: int,
 ) -> Attempt:
     if config.mode == "play":
         return play(env, expert_for, seed, config.episode, config.env.tasks)
@@ -301,7 +311,7 @@ def _attempt(
         return wander(env, task, seed, config.episode)
     if config.mode == "failing":
         return fail(env, expert_for, task, seed, config.episode)
-    return demonstrate(env, expert_for(task), task, seed, config.episode)
+    return demonstrate(env, expert_for(task), task, seed, config.episode, labeller)
 
 
 def _without_actions(attempt: Attempt) -> Attempt:

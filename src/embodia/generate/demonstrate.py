@@ -6,7 +6,7 @@ one that was executed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from embodia.data.episode import EpisodeData
 from embodia.envs.protocol import Env
 from embodia.generate.disturb import Disturbance, NoiseConfig
 from embodia.generate.experts import Expert
+from embodia.generate.label import Labeller
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +60,16 @@ class Attempt:
         return self.episode is not None
 
 
-def demonstrate(env: Env, expert: Expert, task: str, seed: int, config: EpisodeConfig) -> Attempt:
+def demonstrate(
+    env: Env, expert: Expert, task: str, seed: int, config: EpisodeConfig, labeller: Labeller | None = None
+) -> Attempt:
     """Let `expert` do `task` from `seed`; a pure function of its arguments.
 
-    `env` must let an episode go on after success (`success_ends=False`).
+    `env` must let an episode go on after success (`success_ends=False`). `labeller` adds texts to every frame.
     """
     log = Log(config.images_every)
+    if labeller is not None:
+        labeller.begin(task, seed)
     noise = Disturbance(config.noise, env.contract.action, generator(seed, task, "noise"))
     sensed = env.reset(task, seed)
     expert.begin()
@@ -72,6 +77,8 @@ def demonstrate(env: Env, expert: Expert, task: str, seed: int, config: EpisodeC
     for _ in range(config.limit):
         action = expert.act(env)
         log.add(env, sensed, action)
+        if labeller is not None:
+            labeller.note(env, expert)
         sensed, reward, terminated, truncated, info = env.step(noise.apply(action))
         log.rewards.append(reward)
         held += bool(info["success"])
@@ -80,6 +87,8 @@ def demonstrate(env: Env, expert: Expert, task: str, seed: int, config: EpisodeC
     success = bool(info["success"])
     said = env.instructions(task)[0]
     episode = log.episode(said, task, seed, success=True, source="scripted expert") if success else None
+    if episode is not None and labeller is not None:
+        episode = replace(episode, answers=labeller.answers())
     reason = "" if success else "the predicate does not hold at the end"
     return Attempt(task=task, seed=seed, steps=len(log.actions), success=success, episode=episode, reason=reason)
 

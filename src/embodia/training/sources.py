@@ -92,6 +92,7 @@ class _Reading:
             "cameras": shape.contract.observation.camera_names,
             "ahead": shape.ahead,
             "later": shape.later,
+            "answers": shape.answers,
         }
 
     def batches(self, first: int, rank: int, world_size: int) -> Iterator[Batch]:

@@ -15,6 +15,7 @@ EXAMPLES = (
     "embodia collect --tasks reach push --env-options marks=neutral --cameras right left --out data/table",
     "embodia collect --family desk --tasks reach/red-cube push/red-cube/left --size 64 --out data/desk",
     "embodia collect --family desk --env-options body=arm6 --out data/arm6",
+    "embodia collect --family desk --answers --tasks place/red-cube/bowl --out data/told",
     "embodia collect --family desk --mode play --limit 600 --episodes 100 --out data/play",
     "embodia collect --family desk --mode failing --tasks place/red-cube/bowl --out data/failures",
 )
@@ -36,6 +37,8 @@ class Options:
     """How experts move, where a family has styles (desk: direct, left_route, right_route, two_routes, sloppy)."""
     actions: bool = True
     """Record actions; without them the set is for learning from video."""
+    answers: bool = False
+    """Add texts to every frame, where the family has a labeller (desk): sub-task, plan, reasoning, questions."""
     episodes: int = 40
     """Episodes of each task, of demonstrations only successful ones; of play, episodes in all."""
     first_seed: int = 0
@@ -80,6 +83,7 @@ def run(options: Options) -> int:
         mode=options.mode,
         style=options.style,
         actions=options.actions,
+        answers=options.answers,
         env=env,
         episode=EpisodeConfig(
             limit=options.limit, images_every=options.pictures_every, noise=NoiseConfig(share=options.noise)

@@ -18,6 +18,7 @@ from embodia.training.config import TrainConfig
 EXAMPLES = (
     "embodia train --policy act --size tiny --data data/doors --out runs/doors --samples 100000",
     "embodia train --policy pi0 --data data/a data/b --ratios 3 1 --out runs/mixed --max-seconds 600",
+    "embodia train --policy pi0 --data data/told data/told?vqa --ratios 4 1 --out runs/told --samples 100000",
     "torchrun --nproc-per-node 2 -m embodia.cli train --policy act --data data/doors --out runs/two --steps 1000",
 )
 
@@ -27,7 +28,7 @@ class Options:
     """Flags of `embodia train`."""
 
     data: tuple[Path, ...]
-    """Folders of data sets."""
+    """Folders of data sets; FOLDER?KIND takes the questions of that kind and their answers, without actions."""
     out: Path
     """Folder of the run: checkpoints/, metrics.jsonl, TensorBoard files."""
     policy: str = "act"

@@ -45,7 +45,10 @@ class Habit:
 
 @dataclass
 class Hand:
-    """One gripper in a world, as scripts use it: where it is, and the action that brings it nearer to a place."""
+    """One gripper in a world, as scripts use it: where it is, and the action that brings it nearer to a place.
+
+    `doing` says in words what the present action is for, `meant` names the thing or place that it is about.
+    """
 
     world: World
     arm: int = 0
@@ -53,6 +56,8 @@ class Hand:
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
     closed: float = OPEN
     tilt: float = 0.0
+    doing: str = ""
+    meant: str = ""
 
     @property
     def at(self) -> Floats:
@@ -77,9 +82,18 @@ class Hand:
             speed=speed * self.habit.speed,
         )
 
+    def say(self, doing: str, meant: str = "") -> None:
+        """Put what comes next in words; {} stands for what is meant."""
+        self.doing, self.meant = doing.format(spoken(meant)), meant
+
     def still(self) -> npt.NDArray[np.float32]:
         """Stay, keeping grip and tilt."""
         return self.toward(self.at)
+
+
+def spoken(name: str) -> str:
+    """The name of a thing as it is said: "the red cube" for red-cube."""
+    return f"the {name.replace('-', ' ')}"
 
 
 def fixed(point: Floats) -> Where:
@@ -149,6 +163,7 @@ def withdraw(hand: Hand) -> Actions:
     world, here = hand.world, hand.at
     things = (world.pose(item.name)[0] for item in world.scene.things if item.movable)
     if any(float(np.linalg.norm(place - here)) < 0.06 for place in things):
+        hand.say("open the gripper and move up")
         yield from squeeze(hand, OPEN, least=1)
         yield from rise(hand, float(here[2]) + HOVER_M, near_m=0.03)
 
@@ -169,10 +184,14 @@ def grasp(hand: Hand, name: str, *, down_m: float = 0.0, yaw: float | None = Non
             return
         hand.closed = OPEN
         turn = grasp_yaw(world, name, hand.yaw) if yaw is None else yaw
+        hand.say("move above {}", name)
         yield from travel(hand, above(world, name, down_m + HOVER_M), turn, near_m=0.025)
+        hand.say("go down to {}", name)
         yield from move(hand, above(world, name, down_m), turn, near_m=0.007, limit=25)
+        hand.say("grasp {}", name)
         yield from squeeze(hand, CLOSED)
         start = hand.at[2]
+        hand.say("lift {}", name)
         yield from move(hand, fixed(hand.at + np.array([0.0, 0.0, HOVER_M])), near_m=0.03, limit=12)
         if world.holding(name, hand.arm) and hand.at[2] > start:
             return
@@ -180,5 +199,6 @@ def grasp(hand: Hand, name: str, *, down_m: float = 0.0, yaw: float | None = Non
 
 def release(hand: Hand, *, up_m: float = HOVER_M) -> Actions:
     """Let go and move up."""
+    hand.say("let go and move up")
     yield from squeeze(hand, OPEN, least=2)
     yield from move(hand, fixed(hand.at + np.array([0.0, 0.0, up_m])), near_m=0.03, limit=12)

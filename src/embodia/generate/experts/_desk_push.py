@@ -11,6 +11,7 @@ from collections.abc import Generator
 import numpy as np
 import numpy.typing as npt
 
+from embodia.envs.desk._phrases import PLACES
 from embodia.envs.desk.tasks.button import HELD_STEPS
 from embodia.envs.desk.tasks.push import SIDES
 from embodia.envs.desk.world import World
@@ -32,14 +33,17 @@ def press(hand: Hand, button: str, manner: str = "") -> Actions:
     world = hand.world
     hand.closed = CLOSED
     top = world.part(button)[0] + np.array([0.0, 0.0, 0.03])
+    hand.say("move above {}", button)
     yield from travel(hand, fixed(top + np.array([0.0, 0.0, 0.03])), near_m=0.02)
     yield from move(hand, fixed(top), near_m=0.015, limit=10)
+    hand.say(f"press {{}} {manner}".rstrip(), button)
     for _ in range(30):
         down = fixed(world.part(button)[0] - np.array([0.0, 0.0, 0.02 if manner != "hard" else 0.1]))
         yield hand.toward(down(), speed={"gently": 0.12, "hard": 1.0}.get(manner, 0.5))
         if world.joint(button) > 0.85 and manner != "hard":
             break
     yield from wait(hand, HELD_STEPS + 1 if manner == "gently" else 2)
+    hand.say("move up")
     yield from rise(hand, 0.12)
 
 
@@ -47,25 +51,34 @@ def stroke_side(hand: Hand, name: str, side: str, far_m: float = 0.1) -> Actions
     """Push a thing a distance to a side of the table."""
     start = hand.world.pose(name)[0]
     goal = start + far_m * np.array([*SIDES[side], 0.0])
-    yield from stroke(hand, name, goal, near_m=0.012, past=True)
+    yield from stroke(hand, name, goal, near_m=0.012, past=True, way=PLACES[side])
 
 
-def stroke(hand: Hand, name: str, goal: Floats, *, near_m: float, past: bool = False, tries: int = 4) -> Actions:
-    """Push a thing straight to a point on the table, or with `past` until it has gone as far as that point."""
+def stroke(
+    hand: Hand, name: str, goal: Floats, *, near_m: float, past: bool = False, tries: int = 4, way: str = "to its place"
+) -> Actions:
+    """Push a thing straight to a point on the table, or with `past` until it has gone as far as that point.
+
+    `way` says in words where that is.
+    """
     for _ in range(tries):
         hand.closed = CLOSED
         line = _line(hand.world, name, goal)
         if float(np.linalg.norm(goal[:2] - hand.world.pose(name)[0][:2])) < near_m:
             break
+        hand.say("move beside {}", name)
         if hand.at[2] < _LOW_M + 0.05:
             yield from rise(hand, _LOW_M + 0.07)
         behind = hand.world.pose(name)[0] - _BEHIND_M * line
         behind[2] = _LOW_M
         yaw = _flat(hand, line)
         yield from travel(hand, fixed(behind + np.array([0.0, 0.0, 0.06])), yaw, near_m=0.025)
+        hand.say("go down beside {}", name)
         yield from move(hand, fixed(behind), yaw, near_m=0.012, limit=15)
+        hand.say(f"push {{}} {way}", name)
         if (yield from _follow(hand, name, goal, near_m, line if past else None, yaw)):
             break
+    hand.say("move up")
     yield from rise(hand, 0.1)
 
 
@@ -116,13 +129,18 @@ def pull_drawer(hand: Hand, drawer: str, far_m: float = 0.11) -> Actions:
     def grip() -> Floats:
         return handle(world, drawer) + beside
 
+    hand.say("move above the handle of {}", drawer)
     yield from travel(hand, fixed(grip() + np.array([0.0, 0.0, 0.07])), turn, near_m=0.008)
+    hand.say("go down to the handle of {}", drawer)
     yield from move(hand, grip, turn, near_m=0.006, limit=20)
+    hand.say("grasp the handle of {}", drawer)
     yield from squeeze(hand, CLOSED)
+    hand.say("pull {} open", drawer)
     for _ in range(40):
         if world.joint(drawer) > far_m - 0.008:
             break
         yield hand.toward(grip() - 0.05 * shut_way, turn, speed=0.8)
+    hand.say("let go and move up")
     yield from squeeze(hand, 0.6, least=2)
     yield from rise(hand, 0.14)
 
@@ -133,14 +151,17 @@ def push_drawer(hand: Hand, drawer: str) -> Actions:
     hand.closed = CLOSED
     shut_way = inward(world, drawer)
     front = handle(world, drawer) - 0.05 * shut_way
+    hand.say("move before the handle of {}", drawer)
     yield from travel(hand, fixed(front + np.array([0.0, 0.0, 0.05])), near_m=0.02)
     yield from move(hand, fixed(front), near_m=0.015, limit=20)
+    hand.say("push {} shut", drawer)
     for _ in range(40):
         if world.joint(drawer) < 0.004:
             break
         yield hand.toward(handle(world, drawer) + 0.05 * shut_way, speed=0.8)
     yield from wait(hand, 2)
     back = hand.at - 0.04 * shut_way
+    hand.say("move back")
     yield from move(hand, fixed(back), near_m=0.02, limit=8)
 
 
@@ -166,10 +187,13 @@ def flip(hand: Hand, switch: str, way: float) -> Actions:
     fixture = next(item for item in world.scene.fixtures if item.name == switch)
     height = np.array([0.0, 0.0, 0.8 * fixture.size_m[2]])
     start = foot + height - 0.065 * along
+    hand.say("move beside the lever of {}", switch)
     yield from travel(hand, fixed(start + np.array([0.0, 0.0, 0.05])), near_m=0.02)
     yield from move(hand, fixed(start), near_m=0.012, limit=15)
+    hand.say("push the lever of {} over", switch)
     for _ in range(30):
         if way * world.joint(switch) > 0.5:
             break
         yield hand.toward(foot + height + 0.08 * along, speed=0.7)
+    hand.say("move up")
     yield from rise(hand, 0.16)

@@ -15,17 +15,19 @@ from embodia.envs.desk.tasks.sort import bin_for
 from embodia.generate.experts import _desk_carry as carry
 from embodia.generate.experts import _desk_detour as detour
 from embodia.generate.experts import _desk_push as push
-from embodia.generate.experts._desk_hand import Hand, above, travel, wait, withdraw
+from embodia.generate.experts._desk_hand import Hand, above, spoken, travel, wait, withdraw
 from embodia.generate.experts._desk_motion import Actions
 
 
 def _reach(hand: Hand, task: Spoken) -> Actions:
+    hand.say("reach for {}", task.target)
     yield from travel(hand, above(hand.world, task.target, 0.015), near_m=0.012)
 
 
 def _push(hand: Hand, task: Spoken) -> Actions:
     if task.goal:
-        yield from push.stroke(hand, task.target, hand.world.pose(task.goal)[0], near_m=0.015)
+        place = hand.world.pose(task.goal)[0]
+        yield from push.stroke(hand, task.target, place, near_m=0.015, way=f"onto {spoken(task.goal)}")
     else:
         yield from push.stroke_side(hand, task.target, task.request.place)
 

@@ -53,6 +53,11 @@ class DeskExpert:
         self._hand: Hand | None = None
         self._drift = np.zeros(3)
 
+    @property
+    def hand(self) -> Hand | None:
+        """Who acts, with what it is doing now in words; None before the first action."""
+        return self._hand
+
     def begin(self) -> None:
         """Forget the episode before."""
         self._actions, self._hand, self._drift = None, None, np.zeros(3)
