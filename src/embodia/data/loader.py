@@ -26,8 +26,8 @@ class Loader:
     """Iterates batches of `batch_size` samples a rank, from `start_step` on.
 
     `chunk` actions, `history` moments, states `ahead`, sights `later` and texts of the kind `answers` a sample (see
-    `Dataset.batch`). `cameras` default to all. `paraphrases` False gives the canonical sentences. `workers` threads keep `prefetch` batches ready;
-    0 workers fetch when asked. Errors of fetching come out of `next`.
+    `Dataset.batch`). `cameras` default to all. `paraphrases` False gives the canonical sentences. `workers` threads
+    keep `prefetch` batches ready; 0 workers fetch when asked. Errors of fetching come out of `next`.
     """
 
     def __init__(

@@ -48,8 +48,8 @@ class CollectConfig:
     """What to collect: `episodes` of each task in `env.tasks`, with at most `tries` attempts for each.
 
     `mode` says of which kind; play is of no single task, there `env.tasks` are the skills that may occur. `style` is
-    one of the family's styles of experts. `actions` False leaves actions out, for learning from video. `answers` adds the
-    texts of the family's labeller (sub-task, plan, reasoning, questions) to the frames of demonstrations.
+    one of the family's styles of experts. `actions` False leaves actions out, for learning from video. `answers` adds
+    the texts of the family's labeller (sub-task, plan, reasoning, questions) to the frames of demonstrations.
     """
 
     family: str = "metaworld"

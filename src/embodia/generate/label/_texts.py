@@ -1,4 +1,4 @@
-"""From noted moments to texts: sub-task, plan, motion, relation, boxes, scene, questions, and a whole line of reasoning.
+"""From noted moments to texts: sub-task, plan, motion, relation, boxes, scene, questions, and a line of reasoning.
 
 Directions are the robot's: x ahead, y left, z up. Plans and motions are written in hindsight, from what came next. The
 one thing to watch: a text depends on nothing but the moments and the seed, so a data set is labelled the same anywhere.
