@@ -14,9 +14,8 @@ from embodia.generate import experts, label
 from embodia.generate.demonstrate import EpisodeConfig, demonstrate
 from embodia.generate.label.desk import boxes_of
 
-VIEW = CameraView(
-    name="over", height=48, width=64, lookat_m=(0, 0, 0), distance_m=0.9, azimuth_deg=180, elevation_deg=-60
-)
+ABOVE = {"lookat_m": (0, 0, 0), "distance_m": 0.9, "azimuth_deg": 180, "elevation_deg": -60}
+VIEW = CameraView(name="over", height=48, width=64, **ABOVE)
 ENV = EnvConfig(cameras=(VIEW,), success_ends=False)
 SHORT = EpisodeConfig(limit=90, settle=2)
 
