@@ -53,6 +53,8 @@ def read_file(path: Path, rows: Sequence[EpisodeRow], contract: Contract) -> Fra
         if name not in table.column_names:
             raise CorruptFileError("column is missing", file=path, leaf=name)
     numbers = _numbers(table, "index", path).astype(np.int64)
+    if sum(row.length for row in rows) > len(numbers):
+        raise CorruptFileError("frames of a committed episode are missing", file=path, leaf="index")
     expected = np.concatenate([np.arange(row.first, row.first + row.length) for row in rows])
     where = np.searchsorted(numbers, expected)
     if len(numbers) == 0 or not np.array_equal(numbers[np.minimum(where, len(numbers) - 1)], expected):
