@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from embodia.core.config import from_json
 from embodia.core.errors import ConfigError, ContractError, DataError, ShapeError
+from embodia.core.moments import NEXT_KEY
 from embodia.core.names import unknown
 from embodia.core.provenance import Provenance
 from embodia.core.specs import Contract, SenseSpec
@@ -26,6 +27,7 @@ from embodia.data import layout
 from embodia.data.answers import Answers
 from embodia.data.extra import Extra, read_extra
 from embodia.data.frames import DEFAULT_CACHE_BYTES, FrameStore
+from embodia.data.keyframes import next_keys
 from embodia.data.rows import EpisodeRow, read_rows
 from embodia.data.running import RunningStatistics
 from embodia.data.tables import FrameTables, read_frames
@@ -56,6 +58,7 @@ class Dataset:
         self._ids: Ids | None = None
         self._every = 1
         self._answers, self._asked = Answers(root, self._all), ""
+        self._key_frames: dict[int, tuple[Ids, Ids]] = {}
 
     @classmethod
     def open(
@@ -167,8 +170,7 @@ class Dataset:
             instruction=self._told(episode, position, paraphrase),
             masks={"history": past >= 0} if history > 1 else {},
         )
-        last = self._length[episode][:, None] - 1
-        to_come = [np.minimum(position[:, None] + np.asarray(steps, np.int64), last) for steps in (ahead, later)]
+        to_come = [self._to_come(episode, position, np.asarray(steps, np.int64)) for steps in (ahead, later)]
         return Batch(
             observation=observation,
             chunk=self._chunk(episode, position, chunk),
@@ -177,6 +179,20 @@ class Dataset:
             later=self._seen(episode, to_come[1], names) if later else None,
             answer=self._said(episode, position, answers),
         )
+
+    def _to_come(self, episode: Ids, position: Ids, steps: Ids) -> Ids:
+        """Positions (B K) so many steps later, or at the moments that negative numbers name (`core.moments`)."""
+        found = np.minimum(position[:, None] + steps, self._length[episode][:, None] - 1)
+        for column in np.flatnonzero(steps < 0):
+            keys = [self._keys(number)[0 if steps[column] == NEXT_KEY else 1] for number in episode.tolist()]
+            found[:, column] = [key[place] for key, place in zip(keys, position.tolist(), strict=True)]
+        return found
+
+    def _keys(self, episode: int) -> tuple[Ids, Ids]:
+        if episode not in self._key_frames:
+            states, actions = self.states(episode), self.actions(episode)
+            self._key_frames[episode] = next_keys(self.contract, states, actions)
+        return self._key_frames[episode]
 
     def chunks(self, ids: Ids, chunk: int) -> ActionChunk:
         """The `chunk` actions from frames `ids` (B,) on, without what was seen. Raises `ShapeError`."""

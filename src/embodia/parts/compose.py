@@ -41,7 +41,9 @@ class Composition(nn.Module):
         self.backbone = parts.backbone
         self.latent = parts.latent
         self.foresight = parts.foresight
-        self.ahead: tuple[int, ...] = () if parts.foresight is None else tuple(parts.foresight.ahead)  # type: ignore[arg-type]
+        self.ahead: tuple[int, ...] = parts.ahead
+        if parts.foresight is not None:
+            self.ahead = tuple(parts.foresight.ahead)  # type: ignore[arg-type]
         self.thought, self.answers = parts.thought, parts.answers
         self.heads = nn.ModuleDict(dict(parts.heads))
         self.later = parts.later

@@ -66,6 +66,7 @@ class Parts:
     history  the T that encoders expect
     thought  says a text before the action (`Thought`); `answers` names the kind of text it learns to say
     heads    other things to predict from the same context (`core.protocols.Head`)
+    ahead    steps ahead (or `core.moments`) at which heads want to know the state, in physical units
     later    steps ahead at which heads want to know what will be seen
     upper    a slower system and its link
     """
@@ -80,6 +81,7 @@ class Parts:
     thought: nn.Module | None = None
     answers: str = ""
     heads: Mapping[str, nn.Module] = field(default_factory=dict)
+    ahead: tuple[int, ...] = ()
     later: tuple[int, ...] = ()
     upper: Upper | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
