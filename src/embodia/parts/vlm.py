@@ -39,6 +39,7 @@ class TextConfig:
     kind        "sentence": one frozen MiniLM vector; "pieces": text pieces embedded by the language model
     file        vocabulary of the pieces; "" reads bytes, whose pieces begin at the id `first`
     start       id of the piece that opens every prompt, -1 for none
+    end         what closes every prompt
     length      pieces a prompt has at most
     vocabulary  words the language model knows, 0 for a model without words (only with "sentence")
     head, scale of the word table, see `nn.vocabulary`
@@ -49,6 +50,7 @@ class TextConfig:
     file: str = ""
     first: int = 3
     start: int = 1
+    end: str = "\n"
     length: int = 48
     vocabulary: int = 0
     head: Head = "tied"
@@ -127,8 +129,8 @@ def tokenizer(config: TextConfig) -> Tokenizer:
     """The tokenizer of prompts, and of whatever else the model reads and says."""
     start = None if config.start < 0 else config.start
     if config.file:
-        return FileTokenizer(config.file, config.length, config.vocabulary, start=start)
-    return ByteTokenizer(config.length, first=config.first, start=start)
+        return FileTokenizer(config.file, config.length, config.vocabulary, start=start, end=config.end)
+    return ByteTokenizer(config.length, first=config.first, start=start, end=config.end)
 
 
 def _vocabulary(config: TextConfig, width: int) -> Vocabulary | None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from embodia.core.errors import ShapeError
 from embodia.core.types import Observation, TokenGroup
+from embodia.nn.bins import state_bins as binned
 from embodia.nn.shared import Shared
 from embodia.nn.vocabulary import Vocabulary
 from embodia.parts.encoders.text import Tokenizer
@@ -29,8 +30,7 @@ def prompts(observation: Observation, template: str, state_bins: int = 0) -> lis
         return texts
     if observation.state is None:
         raise ShapeError("the prompt writes out the state and there is none", leaf="state")
-    state: Tensor = observation.state[:, -1].float()
-    bins = ((state + 1) / 2 * state_bins).floor().clamp(0, state_bins - 1).long().tolist()
+    bins = binned(observation.state[:, -1], state_bins).tolist()
     return [text.replace("{state}", " ".join(map(str, row))) for text, row in zip(texts, bins, strict=True)]
 
 

@@ -24,8 +24,8 @@ class ByteTokenizer:
     vocabulary.
     """
 
-    def __init__(self, length: int, *, first: int = 1, start: int | None = None) -> None:
-        self.length, self.first = length, first
+    def __init__(self, length: int, *, first: int = 1, start: int | None = None, end: str = "\n") -> None:
+        self.length, self.first, self.end = length, first, end
         self.start = () if start is None else (start,)
 
     @property
@@ -34,17 +34,17 @@ class ByteTokenizer:
         return self.first + 256
 
     def __call__(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids and mask, (B length) each; one sentence becomes start, bytes, newline."""
+        """Ids and mask, (B length) each; one sentence becomes start, bytes, end."""
         return padded([self.encode(text) for text in sentences], self.length)
 
     def encode(self, text: str) -> list[int]:
         """Ids of one sentence, not padded."""
-        return [*self.start, *(self.first + byte for byte in f"{text}\n".encode())]
+        return [*self.start, *(self.first + byte for byte in f"{text}{self.end}".encode())]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The sentence again; padding, start and newline are dropped."""
+        """The sentence again; padding, start and end are dropped."""
         data = bytes(index - self.first for index in ids if index >= self.first)
-        return data.decode("utf-8", errors="replace").removesuffix("\n")
+        return data.decode("utf-8", errors="replace").removesuffix(self.end)
 
 
 class FileTokenizer:
@@ -53,13 +53,13 @@ class FileTokenizer:
     Raises `MissingFileError` or `CorruptFileError` naming the file, `ConfigError` when its ids do not fit `vocabulary`.
     """
 
-    def __init__(self, file: str, length: int, vocabulary: int, *, start: int | None = 2) -> None:
-        self.file, self.length, self.vocabulary = file, length, vocabulary
+    def __init__(self, file: str, length: int, vocabulary: int, *, start: int | None = 2, end: str = "\n") -> None:
+        self.file, self.length, self.vocabulary, self.end = file, length, vocabulary, end
         self.start = () if start is None else (start,)
 
     def __call__(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids and mask, (B length) each; one sentence becomes start, pieces of the text and a newline."""
-        pieces = [self._pieces.encode(f"{text}\n", add_special_tokens=False).ids for text in sentences]
+        """Ids and mask, (B length) each; one sentence becomes start, pieces of the text and the end."""
+        pieces = [self._pieces.encode(f"{text}{self.end}", add_special_tokens=False).ids for text in sentences]
         return padded([[*self.start, *ids] for ids in pieces], self.length)
 
     @cached_property
