@@ -9,8 +9,9 @@ from typing import Any
 
 from embodia.core.provenance import Provenance
 from embodia.data.dataset import Dataset
+from embodia.envs.rollout import Progress
 from embodia.evaluation.plans import EvalConfig
-from embodia.evaluation.runner import Progress, Subject, evaluate
+from embodia.evaluation.runner import Subject, evaluate
 from embodia.nn.packed import pack
 from embodia.parts.compose import Composition
 from embodia.policies import PolicySpec

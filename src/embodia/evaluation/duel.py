@@ -8,21 +8,19 @@ on after it, or starting again with other seeds until it succeeds, breaks the pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from embodia.core.protocols import Policy
 from embodia.core.seeds import derive_seed, generator
-from embodia.envs.rollout import EpisodePlan, rollout
+from embodia.envs.rollout import EpisodePlan, Progress, rollout
 from embodia.envs.vector import VectorEnv
 from embodia.evaluation.episodes import POLICY
 from embodia.evaluation.plans import EvalConfig, plans
 from embodia.evaluation.runner import Subject, check_fit
 from embodia.evaluation.statistics import ALPHA, Race, advance, begin, difference_sequence, rate_of
 from embodia.evaluation.summary import rate_entry
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ count could change, so equal arguments on one machine give an equal file; wall t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from embodia.core.specs import require_match
 from embodia.envs import make
 from embodia.envs.perturb.images import blank
 from embodia.envs.protocol import Env
-from embodia.envs.rollout import EpisodeResult, rollout, torch_generator
+from embodia.envs.rollout import EpisodeResult, Progress, rollout, torch_generator
 from embodia.envs.vector import VectorEnv
 from embodia.evaluation.chains import chain_entry
 from embodia.evaluation.controls import (
@@ -59,9 +59,6 @@ from embodia.evaluation.summary import group_rates, summarise
 FORMAT = 1
 FILM_HZ = 10.0
 BLIND_CHUNK = 500
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with the arm that is played, its episodes done, its episodes in all."""
 
 
 @dataclass(frozen=True, kw_only=True)

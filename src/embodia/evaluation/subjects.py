@@ -22,13 +22,14 @@ from embodia.core.protocols import Carry, Policy, Rng
 from embodia.core.specs import Contract
 from embodia.core.types import ActionChunk, Array, Observation
 from embodia.envs.protocol import Env, StepResult
+from embodia.envs.rollout import Progress
 from embodia.envs.vector import VectorEnv, Wrap
 from embodia.envs.wrapper import Wrapper
 from embodia.evaluation.chains import Chained
 from embodia.evaluation.controls import RANDOM_POLICY, RandomPolicy
 from embodia.evaluation.episodes import POLICY
 from embodia.evaluation.plans import EvalConfig, wrap_of
-from embodia.evaluation.runner import BLIND_CHUNK, Progress, evaluate
+from embodia.evaluation.runner import BLIND_CHUNK, evaluate
 from embodia.evaluation.runner import Subject as Described
 from embodia.evaluation.suites import Suite
 from embodia.generate.experts import FOLDER as EXPERTS

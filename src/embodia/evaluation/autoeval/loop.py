@@ -21,10 +21,10 @@ from embodia.core.protocols import Carry, Policy, Rng
 from embodia.core.seeds import derive_seed
 from embodia.core.types import Array, Observation
 from embodia.envs.protocol import Env
+from embodia.envs.rollout import Progress
 from embodia.io.atomic import append_line, lock
 from embodia.io.jsonio import read_json_lines
 
-Progress = Callable[[str, int, int], None]
 Reset = Callable[[Env, str, int], None]
 """Brings the scene of a task back to a start: a robot's reset policy, or a simulator's reset."""
 

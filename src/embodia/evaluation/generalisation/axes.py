@@ -16,9 +16,9 @@ from embodia.envs.desk.bodies import body
 from embodia.envs.desk.knobs import KNOBS, SCORES, Knob, Trial, trial, turned
 from embodia.envs.desk.knobs.behavioural import ANOTHER_BODY, OTHER_BODY
 from embodia.envs.protocol import EnvConfig
-from embodia.envs.rollout import EpisodeResult
+from embodia.envs.rollout import EpisodeResult, Progress
 from embodia.evaluation.generalisation.intention import by_category, intended
-from embodia.evaluation.generalisation.playing import Key, PlayConfig, Progress, Subject, keys, plain, play
+from embodia.evaluation.generalisation.playing import Key, PlayConfig, Subject, keys, plain, play
 from embodia.evaluation.generalisation.shifts import Shift, groups, table
 
 

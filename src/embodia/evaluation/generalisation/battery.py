@@ -15,11 +15,12 @@ from typing import Any
 from embodia.envs.desk import tasks
 from embodia.envs.desk.knobs import KNOBS
 from embodia.envs.desk.knobs.playing import Prepare
+from embodia.envs.rollout import Progress
 from embodia.evaluation.generalisation.axes import play_axes, report
 from embodia.evaluation.generalisation.fuzz import OPERATORS, fuzzed
 from embodia.evaluation.generalisation.levels import Level, levels
 from embodia.evaluation.generalisation.objects import CONDITIONS, presented
-from embodia.evaluation.generalisation.playing import Key, PlayConfig, Progress, Subject, keys, plain, play
+from embodia.evaluation.generalisation.playing import Key, PlayConfig, Subject, keys, plain, play
 from embodia.evaluation.generalisation.shifts import Shift, table
 from embodia.evaluation.statistics import rate_of
 from embodia.evaluation.summary import rate_entry

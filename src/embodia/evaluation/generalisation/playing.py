@@ -24,7 +24,7 @@ from embodia.envs.desk.knobs import Trial, trial
 from embodia.envs.desk.knobs.playing import TRIAL, Prepare, prepared
 from embodia.envs.local import LocalVector
 from embodia.envs.protocol import EnvConfig
-from embodia.envs.rollout import EpisodePlan, EpisodeResult, rollout, torch_generator
+from embodia.envs.rollout import EpisodePlan, EpisodeResult, Progress, rollout, torch_generator
 from embodia.envs.vector import VectorEnv, Wrap
 from embodia.evaluation.generalisation.retarget import Retargeted
 from embodia.evaluation.subjects import Silent
@@ -35,9 +35,6 @@ Subject: TypeAlias = Policy | Literal["expert"]
 
 Key: TypeAlias = tuple[str, int]
 """Task and seed."""
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is played, episodes done, episodes in all."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,10 @@ from embodia.core.protocols import Policy
 from embodia.core.types import Observation
 from embodia.data.dataset import Dataset
 from embodia.data.mixture import Mixture
+from embodia.envs.rollout import Progress
 from embodia.evaluation.cards.speed import speed_card
 from embodia.evaluation.checkpoints import judge
 from embodia.evaluation.results import read_result, write_result
-from embodia.evaluation.runner import Progress
 from embodia.evaluation.zoo.protocol import ZooConfig, collecting, data_fingerprint, fingerprint, judging, training
 from embodia.evaluation.zoo.rows import learns
 from embodia.generate.collect import collect
