@@ -1,8 +1,10 @@
 """The other verbs in this process: data, envs, policies, where, check, run, and the entry that calls them."""
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
 import types
 from pathlib import Path
 
@@ -235,6 +237,14 @@ def test_a_full_disk_and_a_blind_machine_are_told_with_their_cures(monkeypatch):
     monkeypatch.setattr(check.importlib.util, "find_spec", lambda name: None)
     assert check.drawing().cure.startswith("pip install")
     assert all(fact.value == "not installed" and not fact.needed for fact in check.packages())
+
+
+@pytest.mark.parametrize("name", check.OPTIONAL)
+def test_the_cure_of_a_missing_package_installs_it(name):
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    extra = re.fullmatch(r"pip install -e '\.\[(\w+)\]'", check.OPTIONAL[name])[1]
+    required = project["optional-dependencies"][extra]
+    assert any(line.replace("-", "_").startswith(name) for line in required)
 
 
 def test_an_interrupted_command_says_how_to_go_on(monkeypatch, capsys):

