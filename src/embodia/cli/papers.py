@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,23 @@ import embodia
 
 FOLDERS = ("policies", "world_models", "post_training")
 FIELDS = ("Title", "Year", "Source", "Composition", "Published", "Ours", "Deviations")
+VARIANTS = "Variants"
+"""A field that a header may have: designs that differ from the file's by data, size or schedule alone."""
+KINDS: Mapping[str, str] = {
+    r"link\.": "two systems",
+    r"head\.hybrid": "hybrid",
+    r"head\.flow": "flow",
+    r"head\.(diffusion|consistency)": "diffusion",
+    r"head\.heatmap": "heat map",
+    r"head\.(ar|parallel|offset)|tok\.": "action tokens",
+    r"head\.(regress|cvae|residual)": "regression",
+}
+"""What a composition names -> the family of the design; the first that fits counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """One file's header: its name, folder, first line, and the text of each field."""
+    """One file's header: its name, folder, first line, and the text of each field that it has."""
 
     name: str
     folder: str
@@ -29,6 +42,17 @@ class Header:
     def path(self) -> str:
         """Path inside the source tree."""
         return f"src/embodia/{self.folder}/{self.name}.py"
+
+    @property
+    def family(self) -> str:
+        """How the design acts, read off its composition."""
+        line = self.fields.get("Composition", "")
+        return next((name for pattern, name in KINDS.items() if re.search(rf"\b(?:{pattern})", line)), "other")
+
+    @property
+    def called(self) -> str:
+        """Every name that the design goes by, for searching."""
+        return " ".join([self.name, *(self.fields.get(field, "") for field in ("Title", "Source", VARIANTS))])
 
 
 def headers() -> list[Header]:
@@ -41,7 +65,7 @@ def headers() -> list[Header]:
 def read_header(path: Path) -> Header:
     """The header of one file."""
     doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    names = "|".join(FIELDS)
+    names = "|".join((*FIELDS, VARIANTS))
     found = re.findall(rf"^({names}):[ ]*(.*?)(?=^(?:{names}):|\Z)", doc, re.M | re.S)
     fields = {name: " ".join(text.split()) for name, text in found}
     return Header(name=path.stem, folder=path.parent.name, summary=doc.split("\n")[0], fields=fields)
@@ -59,7 +83,8 @@ def papers_page() -> str:
     ]
     for header in headers():
         f = header.fields
-        title = f"{f['Title']} ({f['Source']})"
+        also = f"; also {f[VARIANTS]}" if VARIANTS in f else ""
+        title = f"{f['Title']} ({f['Source']}){also}"
         row = (title, f"`{header.path}`", f["Year"], f["Composition"], f["Published"], f["Ours"])
         lines.append("| " + " | ".join(text.replace("|", "/") for text in row) + " |")
     return "\n".join(lines) + "\n"

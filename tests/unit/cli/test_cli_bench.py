@@ -20,13 +20,15 @@ def measured(monkeypatch, tmp_path):
     """The verb without work: data appear at once, a measurement writes a result and notes its folder."""
     done = []
 
-    def measure(name, config, data, out, path, progress):
+    def measure(name, config, data, out, path, progress, senses):
+        assert (data, senses) == (Path("runs/zoo/rgb"), "rgb")
         done.append((name, out))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result(name, protocol=fingerprint(config))))
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(bench, "demonstrations", lambda config, runs, progress, workers: runs / "data")
+    monkeypatch.setattr(bench, "demonstrations", lambda config, runs, progress, workers, senses: runs / senses)
+    monkeypatch.setattr(bench, "senses_of", lambda name, config: "rgb")
     monkeypatch.setattr(bench, "measure", measure)
     return done
 

@@ -187,7 +187,7 @@ def test_a_header_is_read_without_running_its_file(tmp_path):
 
 def test_json_of_where_has_every_field(capsys):
     (found, *_) = told(capsys, "where", "pi0", "--json")
-    assert set(found) == {"path", *FIELDS}
+    assert {"path", *FIELDS} <= set(found)
 
 
 def test_without_network_means_without_any_connection():
@@ -205,7 +205,7 @@ def test_without_network_means_without_any_connection():
 
 
 def test_larger_sizes_have_more_parameters():
-    for row in policies.table():
+    for row in policies.table(Path("nowhere"), count=True):
         counts = row["parameters"]
         assert 0 < counts["tiny"] < counts["small"] <= counts["paper"], row["name"]
 

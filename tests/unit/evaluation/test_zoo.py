@@ -47,6 +47,7 @@ def test_judged_seeds_and_wordings_are_new():
     judged = protocol.judging(config)
     assert judged.first_seed > collected.first_seed + collected.tries * collected.episodes
     assert judged.sentences == "held_out" and set(judged.controls) == {"other_sentence", "blank_image"}
+    assert collected.answers and collected.env.options == {"senses": "rgb"}
     assert protocol.training(config).max_seconds == 300.0 and protocol.training(config).samples is None
 
 
@@ -153,6 +154,27 @@ def test_families_add_their_tasks():
     per_task = {"reach/a": entry(8, 10), "reach/b": entry(2, 10), "push/a": entry(5, 5)}
     found = bench.families(per_task)
     assert found["reach"] == {"success_rate": 0.5, "n": 20} and found["push"] == {"success_rate": 1.0, "n": 5}
+
+
+def test_more_senses_are_another_recording_of_the_same_protocol():
+    config = ZooConfig()
+    assert data_fingerprint(config, protocol.SENSED) != data_fingerprint(config)
+    keys = {sense.key for sense in bench.contract_of(config, protocol.SENSED).observation.senses}
+    assert keys == {"depth.across", "depth.wrist", "points", "wrench", "touch"}
+    assert bench.contract_of(config, protocol.PLAIN).observation.senses == ()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "senses"), [((5, 5), protocol.PLAIN), ((5, 7), protocol.SENSED), ((None, 7), protocol.SENSED)]
+)
+def test_a_policy_gets_the_senses_that_change_it(monkeypatch, sizes, senses):
+    found = dict(zip((False, True), sizes, strict=True))
+    monkeypatch.setattr(bench, "_outlined", lambda name, size, contract: found[bool(contract.observation.senses)])
+    assert bench.senses_of("any", ZooConfig()) == senses
+
+
+def test_a_policy_of_pictures_needs_no_more():
+    assert bench.senses_of("act", ZooConfig()) == protocol.PLAIN
 
 
 @pytest.mark.sim

@@ -57,7 +57,7 @@ class Options:
 def run(options: Options) -> int:
     """Measure what has no result yet, print the table; 1 when a policy failed."""
     from embodia.cli.progress import ProgressBar
-    from embodia.evaluation.zoo.bench import demonstrations, measured
+    from embodia.evaluation.zoo.bench import demonstrations, measured, senses_of
     from embodia.policies import FOLDER
 
     config = _config(options)
@@ -68,7 +68,11 @@ def run(options: Options) -> int:
     failed: list[str] = []
     if todo:
         with ProgressBar() as progress:
-            data = demonstrations(config, options.runs, progress, options.workers)
+            senses = {name: senses_of(name, config) for name in todo}
+            data = {
+                wanted: demonstrations(config, options.runs, progress, options.workers, wanted)
+                for wanted in dict.fromkeys(senses.values())
+            }
             if len(todo) == 1:
                 _measure(todo[0], options, config, data, progress)
             else:
@@ -88,7 +92,7 @@ def _config(options: Options) -> ZooConfig:
     )
 
 
-def _measure(name: str, options: Options, config: ZooConfig, data: Path, progress: Any) -> None:
+def _measure(name: str, options: Options, config: ZooConfig, data: dict[str, Path], progress: Any) -> None:
     import torch
 
     from embodia.evaluation.zoo.bench import measure
@@ -99,7 +103,8 @@ def _measure(name: str, options: Options, config: ZooConfig, data: Path, progres
     out = options.runs / fingerprint(config) / name
     if options.again:
         remove(out)
-    measure(name, config, data, out, options.results / f"{name}.json", progress)
+    ((senses, folder),) = data.items()
+    measure(name, config, folder, out, options.results / f"{name}.json", progress, senses)
 
 
 def _spread(names: Sequence[str], options: Options, progress: Any) -> list[str]:

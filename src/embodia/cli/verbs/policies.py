@@ -1,22 +1,28 @@
-"""The designs: sizes, parameters, published and own numbers; who attends to whom; whether they build offline.
+"""The designs: family, parts, size, published and own numbers; who attends to whom; whether they build offline.
 
-Parameter counts come from building each design on torch's meta device: exact, and free of memory.
+The table is read off headers and results, without building anything. With `--count` parameters come from building each
+design on torch's meta device: exact, and free of memory.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from embodia.cli.papers import headers
+from embodia.cli.papers import VARIANTS, headers
 from embodia.core.errors import EmbodiaError
+from embodia.core.names import unknown
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
 
 EXAMPLES = (
     "embodia policies",
+    "embodia policies --family flow",
+    "embodia policies --count",
     "embodia policies --explain pi0",
     "embodia policies --offline-check",
     "embodia policies --speed act --size tiny",
@@ -29,6 +35,12 @@ EXAMPLES = (
 class Options:
     """Flags of `embodia policies`."""
 
+    family: str = ""
+    """Only designs of this family: regression, action tokens, diffusion, flow, two systems, ..."""
+    count: bool = False
+    """Build every design in every size and count its parameters."""
+    results: Path = Path("results/zoo")
+    """Folder of own numbers, made by `embodia bench zoo`."""
     explain: str = ""
     """Print the token groups of this design, and who attends to whom."""
     size: str = "tiny"
@@ -55,7 +67,7 @@ def run(options: Options) -> int:
         return _offline_check(options)
     if options.speed:
         return _speed(options)
-    rows = list(table())
+    rows = list(table(options.results, options.family, count=options.count))
     if options.json:
         from embodia.cli.main import print_json
 
@@ -79,37 +91,75 @@ def example_contract(size: int = 64) -> Contract:
     )
 
 
-def table() -> Iterator[dict[str, Any]]:
-    """One row a design: header fields and the parameter count of each size."""
+def table(results: Path, family: str = "", *, count: bool = False) -> Iterator[dict[str, Any]]:
+    """One row a design: family, header fields, own result where there is one, and the parameter counts if wanted.
+
+    Raises `UnknownNameError` for a family without a design.
+    """
+    known = [header for header in headers() if header.folder == "policies"]
+    if family and family not in {header.family for header in known}:
+        raise unknown("family of policies", family, {header.family for header in known})
+    for header in known:
+        if family in ("", header.family):
+            counts = {"parameters": _counts(header.name)} if count else {}
+            own = _own(results / f"{header.name}.json")
+            facts = {"name": header.name, "family": header.family, "path": header.path, "zoo": own}
+            yield {**facts, **counts, **header.fields}
+
+
+def _own(path: Path) -> dict[str, Any] | None:
+    """What the zoo measured, in short; None where it did not."""
+    if not path.exists():
+        return None
+    from embodia.io.jsonio import read_json
+
+    result = read_json(path)
+    low, high = result["interval"]
+    text = f"{100 * result['success_rate']:.0f} % ({100 * low:.0f}-{100 * high:.0f})"
+    facts = {name: result["policy"][name] for name in ("size", "parameters")}
+    return {"success": text, "n": result["n"], "verdict": result["verdict"], **facts}
+
+
+def _counts(name: str) -> dict[str, int]:
     import torch
 
     from embodia import policies
     from embodia.parts.compose import parameter_count
 
-    for header in headers():
-        if header.folder != "policies":
-            continue
-        counts = {}
-        for size in policies.SIZES:
-            spec = policies.PolicySpec(name=header.name, size=size, contract=example_contract(224))
-            with torch.device("meta"):
-                counts[size] = parameter_count(policies.make(spec))
-        yield {"name": header.name, "path": header.path, "parameters": counts, **header.fields}
+    counts = {}
+    for size in policies.SIZES:
+        spec = policies.PolicySpec(name=name, size=size, contract=example_contract(224))
+        with torch.device("meta"):
+            counts[size] = parameter_count(policies.make(spec))
+    return counts
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    shown = Table(box=None, show_header=False, padding=(0, 1))
+    shown = Table(box=None, padding=(0, 1))
+    for heading in ("policy", "family", "parts", "size", "published", "own"):
+        shown.add_column(heading, no_wrap=heading == "family", overflow="fold")
     for row in rows:
-        counts = "  ".join(f"{size} {count / 1e6:,.1f} M" for size, count in row["parameters"].items())
-        shown.add_row(f"[bold]{row['name']}[/]", "title", f"{row['Title']} ({row['Year']}, {row['Source']})")
-        shown.add_row("", "size", counts)
-        for name, field in (("parts", "Composition"), ("published", "Published"), ("ours", "Ours")):
-            shown.add_row("", name, row[field].replace("[", r"\["))
-        shown.add_row()
+        also = f" (also {row[VARIANTS]})" if VARIANTS in row else ""
+        name = f"[bold]{row['name']}[/] {row['Year']}{escape(also)}"
+        parts = escape(row["Composition"].split("[train")[0].strip())
+        shown.add_row(name, row["family"], parts, _size(row), escape(row["Published"]), escape(_numbers(row)))
     Console().print(shown)
+
+
+def _size(row: dict[str, Any]) -> str:
+    """Parameters that are known without building: those counted, or those of the result."""
+    counts = row.get("parameters") or ({row["zoo"]["size"]: row["zoo"]["parameters"]} if row["zoo"] else {})
+    return "\n".join(f"{size} {number / 1e6:,.1f} M" for size, number in counts.items())
+
+
+def _numbers(row: dict[str, Any]) -> str:
+    if row["zoo"] is None:
+        return re.split("[:;]", row["Ours"])[0]
+    return f"{row['zoo']['success']} of {row['zoo']['n']}, {row['zoo']['verdict']}"
 
 
 def _explain(name: str, size: str) -> int:

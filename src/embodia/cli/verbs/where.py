@@ -1,4 +1,4 @@
-"""Which file holds a design: ask by name, by words of the title, or by arXiv number."""
+"""Which file holds a design: ask by its name or a variant's, by words of the title, or by arXiv number."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from embodia.cli.papers import Header, headers, papers_page
+from embodia.cli.papers import VARIANTS, Header, headers, papers_page
 from embodia.core.errors import ConfigError
 from embodia.core.names import unknown
 
@@ -40,15 +40,16 @@ def run(options: Options) -> int:
         print_json([{"path": header.path, **header.fields} for header in found])
         return 0
     for header in found:
-        print(f"{header.path}    {header.fields['Title']} ({header.fields['Year']}, {header.fields['Source']})")
+        also = f"; also {header.fields[VARIANTS]}" if VARIANTS in header.fields else ""
+        print(f"{header.path}    {header.fields['Title']} ({header.fields['Year']}, {header.fields['Source']}){also}")
     return 0
 
 
 def find(text: str) -> list[Header]:
-    """Headers whose name, title or source contains `text`, the exact name first. Raises `UnknownNameError`."""
+    """Headers whose name, title, source or variants contain `text`, the exact name first. Raises `UnknownNameError`."""
     every = headers()
     wanted = _plain(text)
-    found = [h for h in every if wanted in _plain(f"{h.name} {h.fields['Title']} {h.fields['Source']}")]
+    found = [header for header in every if wanted in _plain(header.called)]
     if not found:
         raise unknown("design", text, [header.name for header in every])
     return sorted(found, key=lambda header: _plain(header.name) != wanted)

@@ -14,29 +14,58 @@ import numpy as np
 import torch
 
 from embodia.core.clock import ProcessorClock, SystemClock
+from embodia.core.errors import ConfigError, ContractError
 from embodia.core.protocols import Policy
+from embodia.core.specs import Contract
 from embodia.core.types import Observation
 from embodia.data.dataset import Dataset
 from embodia.data.mixture import Mixture
+from embodia.envs import make
 from embodia.envs.rollout import Progress
 from embodia.evaluation.cards.speed import speed_card
 from embodia.evaluation.checkpoints import judge
 from embodia.evaluation.results import read_result, write_result
-from embodia.evaluation.zoo.protocol import ZooConfig, collecting, data_fingerprint, fingerprint, judging, training
+from embodia.evaluation.zoo.protocol import (
+    PLAIN,
+    SENSED,
+    ZooConfig,
+    collecting,
+    data_fingerprint,
+    environment,
+    fingerprint,
+    judging,
+    training,
+)
 from embodia.evaluation.zoo.rows import learns
 from embodia.generate.collect import collect
+from embodia.parts.compose import parameter_count
 from embodia.policies import PolicySpec
 from embodia.training.checkpoint import load_policy
 from embodia.training.loop import Result, fit
-from embodia.training.sources import from_mixture
+from embodia.training.sources import from_mixture, outline
 
 DECISIONS = 20
 
 
-def demonstrations(config: ZooConfig, runs: Path, progress: Progress, workers: int = 1) -> Path:
+def senses_of(name: str, config: ZooConfig, size: str = "tiny") -> str:
+    """What has to be recorded for a policy: `SENSED` where it cannot be built without, or is another network with."""
+    plain, sensed = (_outlined(name, size, contract_of(config, senses)) for senses in (PLAIN, SENSED))
+    return PLAIN if plain is not None and plain == sensed else SENSED
+
+
+def contract_of(config: ZooConfig, senses: str) -> Contract:
+    """The contract of the demonstrations."""
+    env = make("desk", environment(config, senses))
+    try:
+        return env.contract
+    finally:
+        env.close()
+
+
+def demonstrations(config: ZooConfig, runs: Path, progress: Progress, workers: int = 1, senses: str = PLAIN) -> Path:
     """The shared data set under `runs`, collected as far as it is missing. Raises what `collect` raises."""
-    data = runs / f"data-{data_fingerprint(config)}"
-    collect(collecting(config, workers), data, progress=progress)
+    data = runs / f"data-{data_fingerprint(config, senses)}"
+    collect(collecting(config, workers, senses), data, progress=progress)
     return data
 
 
@@ -46,7 +75,14 @@ def measured(path: Path, config: ZooConfig) -> bool:
 
 
 def measure(
-    name: str, config: ZooConfig, data: Path, out: Path, result: Path, progress: Progress, size: str = "tiny"
+    name: str,
+    config: ZooConfig,
+    data: Path,
+    out: Path,
+    result: Path,
+    progress: Progress,
+    senses: str = PLAIN,
+    size: str = "tiny",
 ) -> dict[str, Any]:
     """Train the policy `name` in the folder `out`, judge it, write `result` and return what it says.
 
@@ -57,7 +93,7 @@ def measure(
     trained, wall_s = _train(
         PolicySpec(name=name, size=size, contract=dataset.contract), config, dataset, out, progress
     )
-    report = judge(trained.latest, [data], judging(config), out / "report", command=command, progress=progress)
+    report = judge(trained.latest, [data], judging(config, senses), out / "report", command=command, progress=progress)
     policy, _, _ = load_policy(trained.latest)
     card = speed_card(
         policy, _first(dataset, policy), decisions=DECISIONS, execute=4, rng=torch.Generator().manual_seed(0)
@@ -82,7 +118,7 @@ def measure(
             "tokens": dict(card.tokens),
         },
         "families": families(report["per_task"]),
-        "zoo": asdict(config),
+        "zoo": {**asdict(config), "senses": senses},
     }
     facts["verdict"] = learns(report)
     write_result(result, report, **facts)
@@ -96,6 +132,14 @@ def families(per_task: dict[str, Any]) -> dict[str, dict[str, float]]:
         found.setdefault(task.split("/")[0], []).append((entry["success_rate"], entry["n"]))
     counted = {name: (sum(rate * n for rate, n in rows), sum(n for _, n in rows)) for name, rows in found.items()}
     return {name: {"success_rate": wins / n, "n": n} for name, (wins, n) in counted.items()}
+
+
+def _outlined(name: str, size: str, contract: Contract) -> int | None:
+    """Parameters of the policy for a contract; None where it cannot be built for it."""
+    try:
+        return parameter_count(outline(PolicySpec(name=name, size=size, contract=contract)))
+    except (ConfigError, ContractError):
+        return None
 
 
 def _train(

@@ -2,7 +2,8 @@
 
 Both tasks of a pair are asked for in the same scenes (the red cube or the blue ball, left or right, the red button or
 the green one, either drawer, the bowl or the bin), so that one who does not read is right half of the time at best.
-Watch out: a result is comparable with another one only where `fingerprint` is the same.
+The experts do not depend on what is recorded, so policies that want more senses than pictures get the very same
+demonstrations with those senses. Watch out: results are comparable only where `fingerprint` is the same.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 from embodia.core.config import to_json
 from embodia.envs import CameraView, EnvConfig
@@ -43,7 +45,8 @@ ACROSS = CameraView(
     elevation_deg=-48.0,
 )
 WRIST = CameraView(name="wrist", height=PIXELS, width=PIXELS)
-SENSES = "rgb"
+PLAIN, SENSED = "rgb", "rgb,depth,points,wrench,touch"
+"""Senses beside proprioception of the two recordings of the same demonstrations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +68,20 @@ class ZooConfig:
     seed: int = 0
 
 
-def environment(config: ZooConfig) -> EnvConfig:
+def environment(config: ZooConfig, senses: str = PLAIN) -> EnvConfig:
     """Desk with the arm of seven joints, drawn by its own renderer."""
-    return EnvConfig(cameras=(ACROSS, WRIST), tasks=config.tasks, options={"senses": SENSES})
+    return EnvConfig(cameras=(ACROSS, WRIST), tasks=config.tasks, options={"senses": senses})
 
 
-def collecting(config: ZooConfig, workers: int) -> CollectConfig:
-    """Demonstrations with disturbed actions, so that they show how to come back."""
-    episode = EpisodeConfig(limit=100, settle=3, noise=NoiseConfig(share=0.8))
+def collecting(config: ZooConfig, workers: int, senses: str = PLAIN) -> CollectConfig:
+    """Demonstrations with texts, and with disturbed actions, so that they show how to come back."""
     return CollectConfig(
-        family="desk", env=environment(config), episode=episode, episodes=config.demonstrations, workers=workers
+        family="desk",
+        env=environment(config, senses),
+        episode=EpisodeConfig(limit=100, settle=3, noise=NoiseConfig(share=0.8)),
+        episodes=config.demonstrations,
+        answers=True,
+        workers=workers,
     )
 
 
@@ -95,11 +102,11 @@ def training(config: ZooConfig) -> TrainConfig:
     )
 
 
-def judging(config: ZooConfig) -> EvalConfig:
+def judging(config: ZooConfig, senses: str = PLAIN) -> EvalConfig:
     """Held-out seeds and held-out wordings; the controls are another sentence and grey pictures."""
     return EvalConfig(
         family="desk",
-        env=replace(environment(config), horizon=80),
+        env=replace(environment(config, senses), horizon=80),
         tasks=config.tasks,
         episodes=config.episodes,
         control_episodes=config.control_episodes,
@@ -111,15 +118,17 @@ def judging(config: ZooConfig) -> EvalConfig:
     )
 
 
-def data_fingerprint(config: ZooConfig) -> str:
-    """Eight letters for all that decides the demonstrations."""
-    return _digest(collecting(config, 1))
+def data_fingerprint(config: ZooConfig, senses: str = PLAIN) -> str:
+    """Eight letters for all that decides the demonstrations and what is recorded of them."""
+    return _digest(to_json(collecting(config, 1, senses)))
 
 
 def fingerprint(config: ZooConfig) -> str:
-    """Eight letters for all that decides a result, beside the policy and the code."""
-    return _digest(collecting(config, 1), training(config), judging(config))
+    """Eight letters for all that decides a result, beside the policy and the code; what else is recorded does not."""
+    shown = to_json(collecting(config, 1))
+    del shown["answers"]
+    return _digest(shown, to_json(training(config)), to_json(judging(config)))
 
 
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps([to_json(item) for item in parts], sort_keys=True).encode()).hexdigest()[:8]
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
