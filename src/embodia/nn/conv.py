@@ -15,12 +15,13 @@ from torch import Tensor, nn
 class ConvStem(nn.Module):
     """Pictures (N 3 H W) to a map (N widths[-1] H/2^k W/2^k), k = len(widths): convolution, group norm, ReLU each.
 
-    `first_kernel` widens the view of the first layer; groups have `group_width` channels.
+    `first_kernel` widens the view of the first layer; groups have `group_width` channels; `out` channels are made of
+    the last map cell by cell, 0 = none.
     """
 
-    def __init__(self, widths: Sequence[int], first_kernel: int = 5, group_width: int = 16) -> None:
+    def __init__(self, widths: Sequence[int], first_kernel: int = 5, group_width: int = 16, out: int = 0) -> None:
         super().__init__()
-        self.channels = widths[-1]
+        self.channels = out or widths[-1]
         self.depth = len(widths)
         layers: list[nn.Module] = []
         for index, (inputs, outputs) in enumerate(zip((3, *widths[:-1]), widths, strict=True)):
@@ -30,6 +31,8 @@ class ConvStem(nn.Module):
                 nn.GroupNorm(max(1, outputs // group_width), outputs),
                 nn.ReLU(inplace=True),
             ]
+        if out:
+            layers.append(nn.Conv2d(widths[-1], out, 1))
         self.layers = nn.Sequential(*layers)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
