@@ -3,14 +3,14 @@
 Title: RDT-1B: a Diffusion Foundation Model for Bimanual Manipulation
 Year: 2024
 Source: arXiv 2410.07864; sizes and layers as in the public code's base configuration
-Composition: vis.vit(siglip So400m/14 384, 3 cameras x 2 frames, frozen) + txt.t5(xxl, frozen) + prop.linear(128-d unified)
+Composition: vis.vit(siglip So400m/14 384, 3 cameras x 2 frames, frozen) + txt.t5(xxl, frozen) + prop.linear(128-d)
   -> fuse.alt_cond -> bb.dit(28 layers, QK-norm, RMSNorm) -> head.diffusion(chunk 64, 1000 steps, DPM-Solver++ 5 steps)
   [train: clean actions]
 Published: 1.2 B without the frozen encoders; 1,228,319,872 by the public code's shapes at 4,374 image tokens
 Ours: not yet measured; command: embodia bench zoo --policy rdt
 Deviations: a body's state and actions fill the unified vector from its beginning, not by physical meaning; conditions
   are not dropped at random in training; actions are clipped to their range while sampling; tiny sees through keypoints
-  that the sentence steers, reads a frozen MiniLM vector, one frame, and draws four noises for each.
+  that the sentence steers, reads a frozen MiniLM vector as four tokens, one frame, and draws four noises for each.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch import nn
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.normalize import Mode, Normalizer
+from embodia.nn.projector import ProjectorConfig
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
 from embodia.parts.decoders.dit import CrossDit, DitConfig
@@ -79,7 +80,7 @@ def preset(size: str) -> Config:
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
     """The policy with random weights for a body's contract; published vision and text encoders are frozen."""
     seen, actions, known, width = contract.observation, contract.action, statistics or {}, config.dit.width
-    image = eyes(config.vision, seen, width, deep=config.text is not None)
+    image = eyes(config.vision, seen, width, projector=ProjectorConfig(kind="mlp" if config.text else "linear"))
     encoders: dict[str, nn.Module] = {"state": StateVector(), "image": image}
     tokens: int = image.tokens  # type: ignore[assignment]
     memories = {"image": tokens * config.history}
@@ -88,8 +89,8 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
         image.trunks.requires_grad_(False)  # type: ignore[union-attr, operator]
         memories = {"language": config.text.length, **memories}
     elif seen.language:
-        encoders["language"] = LanguageToken(width, position=False, deep=True)
-        memories = {"language": 1, **memories}
+        encoders["language"] = LanguageToken(width, position=False, deep=True, count=4)
+        memories = {"language": 4, **memories}
     net = CrossDit(
         config.dit,
         actions.dim,

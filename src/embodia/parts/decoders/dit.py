@@ -74,9 +74,7 @@ class AdaptiveDit(nn.Module):
         self.last_norm = norm("plain", width)
         self.modulation = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, action_dim)
-        for layer in (self.modulation, self.out):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        _small(self.modulation, self.out)
 
     def condition(self, context: Context, n: int = 1) -> Tensor:
         """(B*n width)."""
@@ -106,11 +104,7 @@ class TokenDit(nn.Module):
         self.blocks = Blocks(config.sizes, config.depth)
         self.last_norm = norm(config.norm, width)
         self.out = nn.Linear(width, action_dim)
-        for layer in (self.told, self.embed):
-            nn.init.normal_(layer.weight, std=0.02)
-            nn.init.zeros_(layer.bias)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        _small(self.told, self.embed, self.out)
 
     def condition(self, context: Context, n: int = 1) -> Tensor:
         """(B*n 1 width)."""
@@ -158,6 +152,7 @@ class CrossDit(nn.Module):
         if self.unified < max(action_dim, state_dim):
             raise ConfigError(f"{max(action_dim, state_dim)} dimensions do not fit {self.unified}", leaf="unified")
         self.action_dim, self.rate_hz = action_dim, rate_hz
+        self.memories = tuple(memories)
         self.positions = nn.ParameterDict({k: 0.02 * torch.randn(count, width) for k, count in memories.items()})
         self.adapt = nn.Sequential(
             FeedForward(2 * self.unified, width, width), nn.GELU(approximate="tanh"), nn.Linear(width, width)
@@ -169,16 +164,16 @@ class CrossDit(nn.Module):
         self.blocks = Blocks(config.sizes, config.depth, cross=True)
         self.last_norm = norm(config.norm, width)
         self.out = FeedForward(width, width, self.unified)
-        nn.init.zeros_(self.out.down.weight)
-        nn.init.zeros_(self.out.down.bias)
+        _small(self.out.down)
 
     def condition(self, context: Context, n: int = 1) -> CrossCondition:
         """Reads the groups named in `memories` and the newest step of "state", which must be unprojected."""
         told = []
-        for name, position in self.positions.items():
-            group = context.groups[name]
+        for name in self.memories:
+            group, position = context.groups[name], self.positions[name]
             mask = None if group.mask is None else group.mask[:, None, None]
-            told.append((group.tokens + position[: group.tokens.shape[1]], mask))
+            tokens = group.tokens if group.position is None else group.tokens + group.position
+            told.append((tokens + position[: tokens.shape[1]], mask))
         memories = tuple(memory.repeat(n) for memory in self.blocks.remember(told))
         return CrossCondition(memories, repeat_rows(self._adapted(context.groups["state"].tokens[:, -1:]), n))
 
@@ -217,10 +212,7 @@ class CausalDenoiser(nn.Module):
         self.last_norm = norm(config.norm, width)
         self.out = nn.Linear(width, action_dim)
         self.register_buffer("mask", torch.ones(chunk, chunk, dtype=torch.bool).tril()[None, None], persistent=False)
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.normal_(layer.weight, std=0.02)
-                nn.init.zeros_(layer.bias)
+        _small(*(layer for layer in self.modules() if isinstance(layer, nn.Linear)))
 
     def condition(self, context: Context, n: int = 1) -> Tensor:
         """(B*n history width)."""
@@ -241,6 +233,12 @@ def vector(groups: Groups, pool: Literal["flatten", "mean"]) -> Tensor:
     if pool == "flatten":
         return torch.cat([group.tokens.flatten(1) for group in groups.values()], dim=-1)
     return torch.cat([_mean(group) for group in groups.values()], dim=-1)
+
+
+def _small(*layers: nn.Linear) -> None:
+    for layer in layers:
+        nn.init.normal_(layer.weight, std=0.02)
+        nn.init.zeros_(layer.bias)
 
 
 def _mean(group: TokenGroup) -> Tensor:

@@ -67,7 +67,7 @@ def sentence_vectors(sentences: Sequence[str], embed: Embed, like: Tensor) -> Te
 
 
 class LanguageToken(nn.Module):
-    """Sentences to the group "language", (B 1 width).
+    """Sentences to the group "language", (B count width).
 
     `embed` may be replaced, for example in tests; `position` False leaves out the learned position, where no attention
     would use it; `deep` puts a hidden layer before the token.
@@ -75,16 +75,26 @@ class LanguageToken(nn.Module):
 
     like: Tensor
 
-    def __init__(self, width: int, embed: Embed = embed_sentence, *, position: bool = True, deep: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        embed: Embed = embed_sentence,
+        *,
+        position: bool = True,
+        deep: bool = False,
+        count: int = 1,
+    ) -> None:
         super().__init__()
+        self.count = count
         self.embed = embed
-        self.project = projection(EMBEDDING_WIDTH, width, deep)
-        self.position = nn.Parameter(torch.randn(1, width)) if position else None
+        self.project = projection(EMBEDDING_WIDTH, count * width, deep)
+        self.position = nn.Parameter(torch.randn(count, width)) if position else None
         self.register_buffer("like", torch.zeros(()), persistent=False)
 
     def forward(self, observation: Observation) -> TokenGroup:
-        """One token a sentence; which sentences must be there is the contract's business."""
-        tokens = self.project(sentence_vectors(observation.instruction, self.embed, self.like))[:, None]
+        """`count` tokens a sentence; which sentences must be there is the contract's business."""
+        vectors = sentence_vectors(observation.instruction, self.embed, self.like)
+        tokens = self.project(vectors).unflatten(-1, (self.count, -1))
         return TokenGroup(name="language", tokens=tokens, mask=None, attends_to=("language",), position=self.position)
 
 
