@@ -31,10 +31,10 @@ from embodia.parts.decoders.mlp import MlpConfig, MlpDenoiser
 from embodia.parts.encoders.conv_stem import ConvStemConfig
 from embodia.parts.encoders.eyes import EyesConfig, eyes
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
-from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.state import StateToken
-from embodia.parts.encoders.t5 import T5Config, T5Tokens
+from embodia.parts.encoders.t5 import T5Config
+from embodia.parts.sentences import sentence_tokens
 
 
 def _stem() -> ConvStemConfig:
@@ -89,7 +89,7 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     seen, actions, known, width = contract.observation, contract.action, statistics or {}, config.width
     encoders: dict[str, nn.Module] = {}
     if seen.language:
-        encoders["language"] = T5Tokens(config.text, width) if config.text else LanguageToken(width, deep=True)
+        encoders["language"], _ = sentence_tokens(config.text, width)
     encoders["image"] = image = eyes(config.vision, seen, width)
     encoders["state"] = StateToken(seen.state_dim, width, config.history, deep=config.text is None)
     encoders["readout"] = LearnedTokens("readout", 1, width)

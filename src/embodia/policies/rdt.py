@@ -29,10 +29,10 @@ from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
 from embodia.parts.decoders.dit import CrossDit, DitConfig
 from embodia.parts.encoders.eyes import EyesConfig, eyes
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
-from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.parts.encoders.state import StateVector
-from embodia.parts.encoders.t5 import T5Config, T5Tokens
+from embodia.parts.encoders.t5 import T5Config
+from embodia.parts.sentences import sentence_tokens
 
 
 def _dit(width: int = 2048, depth: int = 28, heads: int = 32) -> DitConfig:
@@ -84,13 +84,11 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     encoders: dict[str, nn.Module] = {"state": StateVector(), "image": image}
     tokens: int = image.tokens  # type: ignore[assignment]
     memories = {"image": tokens * config.history}
-    if seen.language and config.text:
-        encoders["language"] = T5Tokens(config.text, width, deep=True)
+    if seen.language:
+        encoders["language"], words = sentence_tokens(config.text, width, deep=True, position=False, count=4)
+        memories = {"language": words, **memories}
+    if config.text:
         image.trunks.requires_grad_(False)  # type: ignore[union-attr, operator]
-        memories = {"language": config.text.length, **memories}
-    elif seen.language:
-        encoders["language"] = LanguageToken(width, position=False, deep=True, count=4)
-        memories = {"language": 4, **memories}
     net = CrossDit(
         config.dit,
         actions.dim,

@@ -17,6 +17,7 @@ from embodia.parts.encoders.conv_stem import ConvStemConfig, conv_stem_trunks
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.steps import CameraSteps
 from embodia.parts.encoders.t5 import T5Config, T5Tokens
+from embodia.parts.sentences import sentence_tokens
 from embodia.policies import PolicySpec, make, octo
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
@@ -94,7 +95,9 @@ def test_a_lost_group_is_named():
 def test_t5_reads_padded_sentences_and_stays_frozen(monkeypatch):
     small = {"d_model": 16, "d_ff": 24, "num_layers": 2, "num_heads": 2, "feed_forward_proj": "relu"}
     monkeypatch.setitem(t5._SIZES, "base", small)
-    encoder = T5Tokens(T5Config(length=12, vocabulary=300), 8, deep=True).eval()
+    encoder, count = sentence_tokens(T5Config(length=12, vocabulary=300), 8, deep=True)
+    encoder.eval()
+    assert count == 12 and isinstance(encoder, T5Tokens)
     found = encoder(Observation(instruction=("push it", "stop")))
     assert found.tokens.shape == (2, 12, 8) and found.mask.sum(1).tolist() == [8, 5]
     alone = encoder(Observation(instruction=("stop",)))
@@ -138,3 +141,12 @@ def test_a_step_of_keypoints_is_one_token():
 def test_a_stem_can_mix_its_last_channels():
     trunk = conv_stem_trunks(ConvStemConfig(widths=(4, 8), group_width=4, out=20), 1)[0]
     assert trunk.channels == 20 and trunk(torch.zeros(1, 3, 8, 8)).shape == (1, 20, 2, 2)
+
+
+def test_a_sentence_vector_can_fill_several_tokens():
+    encoder, count = sentence_tokens(None, 8, position=False, count=3)
+    encoder.embed = lambda text: torch.full((384,), float(len(text)))
+    found = encoder(Observation(instruction=("push", "pull it")))
+    assert count == 3 and found.tokens.shape == (2, 3, 8) and found.position is None
+    assert not torch.allclose(found.tokens[0, 0], found.tokens[0, 1])
+    assert not torch.allclose(found.tokens[0], found.tokens[1])

@@ -14,7 +14,7 @@ from torch import nn
 
 from embodia.core.types import Observation, TokenGroup
 from embodia.nn.mlp import projection
-from embodia.parts.tokenizers.text import ByteTokenizer, FileTokenizer
+from embodia.parts.encoders.text import Tokenizer
 
 _SIZES = {
     "base": {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12, "feed_forward_proj": "relu"},
@@ -37,15 +37,13 @@ class T5Config:
 class T5Tokens(nn.Module):
     """Sentences to the group "language", (B length width); `deep` puts a hidden layer into the projection."""
 
-    def __init__(self, config: T5Config, width: int, *, deep: bool = False) -> None:
+    def __init__(self, config: T5Config, tokenizer: Tokenizer, width: int, *, deep: bool = False) -> None:
         super().__init__()
         from transformers import T5Config as Sizes
         from transformers import T5EncoderModel
 
         sizes = Sizes(**_SIZES[config.size], d_kv=64, vocab_size=config.vocabulary)
-        self.tokenizer: ByteTokenizer | FileTokenizer = ByteTokenizer(config.length, first=3)
-        if config.file:
-            self.tokenizer = FileTokenizer(config.file, config.length, config.vocabulary, start=None)
+        self.tokenizer = tokenizer
         self.model = T5EncoderModel(sizes).requires_grad_(False)
         self.project = projection(sizes.d_model, width, deep)
 
