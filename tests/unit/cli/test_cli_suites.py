@@ -1,10 +1,12 @@
 """`embodia evaluate --suite`: the list, the refusals, and a sanity run whose result file holds the shared keys."""
 
 import json
+from dataclasses import fields
 
 import pytest
 
 from embodia.cli import main as entry
+from embodia.cli.verbs import evaluate
 from embodia.evaluation.results import read_result
 from embodia.evaluation.suites import load, names
 
@@ -38,6 +40,35 @@ def test_what_is_missing_is_named(words, message, capsys, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     assert entry.main(["evaluate", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+IGNORED = {
+    "--checkpoint": "c",
+    "--data": "d",
+    "--remote": "ws://localhost:1",
+    "--remote-contract": "env",
+    "--redteam": "48",
+    "--execute": "4",
+    "--controls": "blank_image",
+    "--control-episodes": "3",
+    "--profile": "faithful",
+    "--allow-other-profile": None,
+    "--seed": "7",
+}
+
+
+@pytest.mark.parametrize("flag", IGNORED)
+def test_what_a_sanity_run_would_ignore_is_refused(flag, capsys, tmp_path):
+    value = [] if IGNORED[flag] is None else [IGNORED[flag]]
+    words = ["--suite", "metaworld/mt10", "--policy", "random", "--out", str(tmp_path / "out")]
+    assert entry.main(["evaluate", *words, flag, *value]) == 2
+    told = capsys.readouterr().err
+    assert f"{flag} is for a trained policy" in told and f"Leave out {flag}" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_flag_of_a_sanity_run_is_a_flag():
+    assert {part.name for part in fields(evaluate.Options)} >= set(evaluate.OF_SANITY)
 
 
 @pytest.mark.sim

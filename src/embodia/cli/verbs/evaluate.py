@@ -8,7 +8,7 @@ scripted expert beside random actions; `--remote` judges a policy that lives beh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +28,10 @@ EXAMPLES = (
     "embodia evaluate --suite metaworld/mt10 --policy expert random --episodes 10 --out runs/sanity",
     "embodia evaluate --suite libero/goal --remote ws://localhost:8000 --remote-contract env --out runs/foreign",
 )
+
+SCENES = ("suite", "tasks", "episodes", "horizon", "first_seed", "env_options")
+OF_SANITY = (*SCENES, "policy", "slots", "workers", "out", "result", "json")
+"""Flags that also count where a suite's expert or random actions are judged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +119,9 @@ def _sanity(options: Options, out: Path) -> dict[str, Any]:
     from embodia.cli.progress import ProgressBar
     from embodia.evaluation.subjects import sanity
 
-    if options.checkpoint is not None or not options.suite:
+    if not options.suite:
         raise ConfigError("--policy judges a suite without a checkpoint", leaf="policy", cure="Add --suite NAME.")
+    _refuse_unused(options)
     with ProgressBar() as progress:
         return sanity(
             _with_options(options),
@@ -129,6 +134,16 @@ def _sanity(options: Options, out: Path) -> dict[str, Any]:
             command=command_line(),
             progress=progress,
         )
+
+
+def _refuse_unused(options: Options) -> None:
+    """Raise `ConfigError` for a flag that nothing would come of, because neither subject learns, looks or listens."""
+    plain = Options()
+    for name in (part.name for part in fields(Options) if part.name not in OF_SANITY):
+        if getattr(options, name) != getattr(plain, name):
+            flag = "--" + name.replace("_", "-")
+            cure = f"Leave out {flag}, or --policy."
+            raise ConfigError(f"{flag} is for a trained policy, --policy judges expert or random", leaf=name, cure=cure)
 
 
 def _with_options(options: Options) -> Suite:
