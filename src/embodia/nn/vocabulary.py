@@ -49,9 +49,7 @@ class Vocabulary(nn.Module):
         """
         if not self.speaks:
             raise ConfigError("this vocabulary was built without a head; it cannot speak", leaf="head")
-        weight = self.table.weight if self.head is None else self.head.weight
-        bias = None if self.head is None else self.head.bias
-        if count:
-            weight = weight[first : first + count]
-            bias = None if bias is None else bias[first : first + count]
-        return F.linear(hidden, weight, bias)
+        if self.head is not None:
+            found: Tensor = self.head(hidden)
+            return found[..., first : first + count] if count else found
+        return F.linear(hidden, self.table.weight[first : first + count] if count else self.table.weight)

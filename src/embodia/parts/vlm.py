@@ -26,7 +26,6 @@ from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.prompt import PromptTokens
 from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.parts.encoders.state import StateToken
-from embodia.parts.encoders.text import Tokenizer
 from embodia.parts.tokenizers.text import ByteTokenizer, FileTokenizer
 
 ModelConfig: TypeAlias = TransformerConfig | HubConfig
@@ -40,6 +39,7 @@ class TextConfig:
     file        vocabulary of the pieces; "" reads bytes, whose pieces begin at the id `first`
     start       id of the piece that opens every prompt, -1 for none
     end         what closes every prompt
+    stop        id of the piece that closes what is said
     length      pieces a prompt has at most
     vocabulary  words the language model knows, 0 for a model without words (only with "sentence")
     head, scale of the word table, see `nn.vocabulary`
@@ -51,6 +51,7 @@ class TextConfig:
     first: int = 3
     start: int = 1
     end: str = "\n"
+    stop: int = 2
     length: int = 48
     vocabulary: int = 0
     head: Head = "tied"
@@ -96,11 +97,13 @@ def vision_language(
     *,
     outputs: bool = True,
     extra: Mapping[str, nn.Module] | None = None,
+    ahead: bool = False,
 ) -> tuple[dict[str, nn.Module], LanguageModel]:
     """Encoders by group name, in the order in which they are read, and the language model that reads them.
 
     `extra` encoders are read after the prefix, each seeing everything before it and nothing that comes later;
-    `outputs` says that hidden states of this first reading are used.
+    `outputs` says that hidden states of this first reading are used, `ahead` that the prefix ends with a group of that
+    name, an estimate of states to come.
     """
     width = config.model.width
     vocabulary = _vocabulary(config.text, width)
@@ -112,7 +115,7 @@ def vision_language(
     if spec.language or "{state}" in config.text.template:
         encoders["language"] = _language(config, vocabulary, width)
     later = dict(extra or {})
-    order = tuple(encoders)
+    order = (*encoders, "ahead") if ahead else tuple(encoders)
     blocks = [(name,) for name in order] if config.causal else [order]
     table = block_table(*blocks, *((name,) for name in later))
     within: Literal["causal"] | None = "causal" if config.causal else None
@@ -125,7 +128,7 @@ def engine(config: ModelConfig) -> nn.Module:
     return HubTransformer(config) if isinstance(config, HubConfig) else Transformer(config)
 
 
-def tokenizer(config: TextConfig) -> Tokenizer:
+def tokenizer(config: TextConfig) -> ByteTokenizer | FileTokenizer:
     """The tokenizer of prompts, and of whatever else the model reads and says."""
     start = None if config.start < 0 else config.start
     if config.file:

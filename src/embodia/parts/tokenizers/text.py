@@ -41,9 +41,13 @@ class ByteTokenizer:
         """Ids of one sentence, not padded."""
         return [*self.start, *(self.first + byte for byte in f"{text}{self.end}".encode())]
 
+    def plain(self, text: str) -> list[int]:
+        """Ids of a text alone, without start and newline."""
+        return [self.first + byte for byte in text.encode()]
+
     def decode(self, ids: Sequence[int]) -> str:
         """The sentence again; padding, start and end are dropped."""
-        data = bytes(index - self.first for index in ids if index >= self.first)
+        data = bytes(index - self.first for index in ids if self.first <= index < self.first + 256)
         return data.decode("utf-8", errors="replace").removesuffix(self.end)
 
 
@@ -61,6 +65,14 @@ class FileTokenizer:
         """Ids and mask, (B length) each; one sentence becomes start, pieces of the text and the end."""
         pieces = [self._pieces.encode(f"{text}{self.end}", add_special_tokens=False).ids for text in sentences]
         return padded([[*self.start, *ids] for ids in pieces], self.length)
+
+    def plain(self, text: str) -> list[int]:
+        """Ids of a text alone, without start and newline."""
+        return list(self._pieces.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; what is special is left out."""
+        return str(self._pieces.decode(list(ids)))
 
     @cached_property
     def _pieces(self) -> Any:
