@@ -138,3 +138,11 @@ def _starts(parts: tuple) -> list[tuple]:  # type: ignore[type-arg]
         found.append((start, part))
         start += part.dim
     return found
+
+
+def cube(contract: Contract, statistics: FeatureStatistics | None) -> tuple[Tensor, Tensor]:
+    """`workspace` of the body's tool, or a cube round the mount for a body whose tool has no place."""
+    try:
+        return workspace(tool_of(contract), statistics)
+    except ConfigError:
+        return torch.zeros(3), torch.tensor(_UNKNOWN_M)
