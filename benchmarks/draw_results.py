@@ -169,11 +169,15 @@ def _parity(results: Mapping[str, dict[str, Any]]) -> str:
     for name, result in results.items():
         if not name.startswith("parity_") or "largest_absolute_difference" not in result:
             continue
-        worst, allowed = max(result["largest_absolute_difference"].values()), result["tolerance"]
-        allowed = max(allowed.values()) if isinstance(allowed, dict) else allowed
+        worst, allowed = _largest(result["largest_absolute_difference"]), _largest(result["tolerance"])
         rows.append([_link(name), result["peer"], f"{worst:.1e}", f"{allowed:g}"])
     table = _table(("file", "against", "largest difference", "allowed"), rows)
     return f"## The same numbers as independent implementations\n\n{table}" if rows else ""
+
+
+def _largest(entry: float | Mapping[str, Any]) -> float:
+    """The largest number in mappings of mappings."""
+    return max(map(_largest, entry.values())) if isinstance(entry, Mapping) else entry
 
 
 def _others(results: Mapping[str, dict[str, Any]]) -> str:
