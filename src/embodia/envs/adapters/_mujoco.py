@@ -54,10 +54,10 @@ def divergences(data: Any) -> int:
     return sum(int(data.warning[getattr(mujoco.mjtWarning, name)].number) for name in _UNSTABLE)
 
 
-def missing(family: str, error: ModuleNotFoundError, extra: str = "") -> MissingExtraError:
+def missing(family: str, error: ModuleNotFoundError) -> MissingExtraError:
     """The error for a package that is not installed, with the extra that brings it."""
     return MissingExtraError(
-        f"{family} needs the package {error.name!r}", cure=f'Install it with: pip install "embodia[{extra or family}]"'
+        f"{family} needs the package {error.name!r}", cure=f'Install it with: pip install "embodia[{family}]"'
     )
 
 
