@@ -1,7 +1,8 @@
-"""Movements that experts of Desk are composed of: generators of actions, each of which ends when it has arrived.
+"""Actions that move a tool of Desk: the single one that every expert's movement comes down to, and plain movements.
 
-An expert reads `yield from go(...)` line after line. The one thing to watch: actions are computed from where the tool
-is, not from where it was told to be, so that what is recorded depends on what can be seen.
+`go` and `stay` know a world only, no hand that plans and grips, so that physics can be tried without an expert. The one
+thing to watch: actions are computed from where the tool is, not from where it was told to be, so that what is recorded
+depends on what can be seen.
 """
 
 from __future__ import annotations
