@@ -99,6 +99,7 @@ def flow_vla(
     *,
     senses: Mapping[str, nn.Module] | None = None,
     later: Mapping[str, nn.Module] | None = None,
+    beside: Mapping[str, nn.Module] | None = None,
     guide: nn.Module | None = None,
     read: tuple[str, ...] = (),
     outputs: bool = False,
@@ -107,6 +108,7 @@ def flow_vla(
 
     senses   further encoders, by the group they make; pictures, words and these see one another
     later    encoders of groups that see all before them and that nothing before them sees
+    beside   encoders of groups that only a guide or a head reads
     guide    what is added to the expert's tokens before they become a velocity
     read     groups that come behind the cache (a thought) and that the actions see too
     outputs  hidden states of the reader are used
@@ -137,7 +139,7 @@ def flow_vla(
         guide=guide,
     )
     decoder = FlowDecoder(expert, config.flow, contract.action.dim, chunk, width)
-    return FlowVla({**encoders, **suffix}, model, decoder)
+    return FlowVla({**encoders, **suffix, **(beside or {})}, model, decoder)
 
 
 def _states(contract: Contract, config: FlowVlaConfig) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:

@@ -1,0 +1,1 @@
+"""Where what was read from several sources becomes one."""
