@@ -6,7 +6,7 @@ message is always a little old, so it should be in training too; `stale` is how 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -56,15 +56,15 @@ class Upper(nn.Module):
             context, terms = self.thought.teach(context, batch.answer)  # type: ignore[operator]
         if self.decoder is not None:
             terms = {**terms, **self.decoder.loss_terms(context, batch.chunk, rng)}  # type: ignore[operator]
-        said = tuple(a or i for a, i in zip(batch.answer, batch.observation.instruction, strict=True))
-        return self._message(context, said if self.spoken else ()), {f"upper_{key}": v for key, v in terms.items()}
+        said = _heard(batch.answer, batch.observation.instruction) if self.spoken else ()
+        return self._message(context, said), {f"upper_{key}": v for key, v in terms.items()}
 
     def speak(self, observation: Observation, rng: torch.Generator | None) -> Message:
         """The message about the newest moment."""
         context, said = self._read(observation.map(lambda array: array[:, -1:])), ()
         if self.thought is not None:
             context, said = self.thought.speak(context, rng)  # type: ignore[operator]
-        return self._message(context, said if self.spoken else ())
+        return self._message(context, _heard(said, observation.instruction) if self.spoken else ())
 
     def _read(self, observation: Observation) -> Context:
         groups = {group.name: group for group in (encoder(observation) for encoder in self.encoders.values())}
@@ -87,3 +87,8 @@ class Upper(nn.Module):
 
         age = integers(self.stale + 1, (batch,), torch.zeros(()), rng)
         return observation.map(pick)
+
+
+def _heard(said: Sequence[str], instruction: Sequence[str]) -> tuple[str, ...]:
+    """What the faster system hears: what was said, or where nothing was, the instruction."""
+    return tuple(text or told for text, told in zip(said or instruction, instruction, strict=True))

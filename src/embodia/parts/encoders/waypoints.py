@@ -23,13 +23,20 @@ END = 10**6
 class Waypoints(nn.Module):
     """Groups to the group "ahead" (B 1 width) and the estimated states (B K S), both in network units.
 
-    `ahead` are numbers of steps, `END` the episode's last state. `tokens` is the number of tokens of the groups read:
-    "state", "image" and, where there is one, "language".
+    `ahead` are numbers of steps, `END` the episode's last state. `tokens` is the number of tokens of the groups `read`,
+    as far as there are such groups.
     """
 
-    def __init__(self, width: int, state_dim: int, ahead: tuple[int, ...], tokens: int) -> None:
+    def __init__(
+        self,
+        width: int,
+        state_dim: int,
+        ahead: tuple[int, ...],
+        tokens: int,
+        read: tuple[str, ...] = ("state", "language", "image"),
+    ) -> None:
         super().__init__()
-        self.ahead, self.state_dim = ahead, state_dim
+        self.ahead, self.state_dim, self.read = ahead, state_dim, read
         out = len(ahead) * state_dim
         self.estimate = nn.Sequential(
             nn.LayerNorm(tokens * width), nn.Linear(tokens * width, width), nn.GELU(), nn.Linear(width, out)
@@ -39,7 +46,7 @@ class Waypoints(nn.Module):
 
     def forward(self, groups: Mapping[str, TokenGroup], observation: Observation) -> tuple[TokenGroup, Tensor]:
         """The token sees the estimate relative to the present state, fine and coarse."""
-        read = [groups[name].tokens.flatten(1) for name in ("state", "language", "image") if name in groups]
+        read = [groups[name].tokens.flatten(1) for name in self.read if name in groups]
         estimate = self.estimate(torch.cat(read, dim=1)).float().unflatten(-1, (-1, self.state_dim))
         offset = GAIN * (estimate - observation.state[:, -1:]).flatten(1)  # type: ignore[index]
         token = self.token(torch.cat([offset.clamp(-1, 1), 0.3 * offset], dim=1))[:, None]

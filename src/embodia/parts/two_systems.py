@@ -1,0 +1,98 @@
+"""Two systems at two rates, ready to be joined: a slow vision-language model above, quick eyes and a state below.
+
+What every fast-slow design shares is here; what is its own - the link, the lower backbone, the head - stays in its
+file. The one thing to watch: in use a message is up to `every` decisions old, and `stale` says how old it is in training;
+the two belong together (`stale` about `every` times the steps carried out between two decisions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from torch import nn
+
+from embodia.core.specs import ObservationSpec
+from embodia.parts.acting import Inference
+from embodia.parts.backbones.language_model import LanguageModel
+from embodia.parts.encoders.eyes import EyesConfig, eyes
+from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
+from embodia.parts.encoders.language import LanguageToken
+from embodia.parts.encoders.queries import LearnedTokens
+from embodia.parts.encoders.state import StateToken
+from embodia.parts.encoders.waypoints import END, Waypoints
+from embodia.nn.transformer import TransformerConfig
+from embodia.parts.vlm import VlmConfig, vision_language
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatesConfig:
+    """Two rates: `every` decisions below for one message from above; messages are up to `stale` steps old in training.
+
+    `execute` actions are carried out between two decisions; None is the whole chunk.
+    """
+
+    every: int = 2
+    stale: int = 4
+    execute: int | None = 4
+
+    def inference(self, steps: int | None = None) -> Inference:
+        """How the lower system acts, with `steps` of its sampler."""
+        return Inference(execute=self.execute, steps=steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowerConfig:
+    """Eyes and state of the lower system, in tokens of `width`.
+
+    hears  the lower system reads the instruction too
+    ahead  steps at which it estimates the state to come, from its own senses and what the message brought
+    """
+
+    vision: EyesConfig = field(default_factory=KeypointStemConfig)
+    width: int = 128
+    hears: bool = False
+    deep: bool = True
+    ahead: tuple[int, ...] = ()
+
+
+def tiny_upper() -> VlmConfig:
+    """A slow system of about 1.5 M parameters that learns on Desk."""
+    return VlmConfig(
+        model=TransformerConfig(width=128, depth=3, heads=4, kv_heads=4, head_dim=32, mlp_width=384),
+        state="none",
+    )
+
+
+def tiny_lower() -> LowerConfig:
+    """A fast system whose eyes learn on Desk."""
+    return LowerConfig(ahead=(12, 24, 48, END))
+
+
+def upper_model(
+    config: VlmConfig, spec: ObservationSpec, readouts: Mapping[str, int]
+) -> tuple[dict[str, nn.Module], LanguageModel]:
+    """The vision-language model with learned `readouts` (group name -> number of tokens) behind what it read."""
+    extra = {name: LearnedTokens(name, count, config.model.width) for name, count in readouts.items()}
+    return vision_language(config, spec, extra=extra)
+
+
+def lower_encoders(config: LowerConfig, spec: ObservationSpec) -> dict[str, nn.Module]:
+    """The lower system's senses; without `hears` not even its eyes know the instruction."""
+    seen = spec if config.hears else replace(spec, language=False)
+    encoders: dict[str, nn.Module] = {"image": eyes(config.vision, seen, config.width)}
+    if spec.state_dim:
+        encoders["state"] = StateToken(spec.state_dim, config.width, deep=config.deep)
+    if seen.language:
+        encoders["language"] = LanguageToken(config.width, deep=config.deep)
+    return encoders
+
+
+def lower_waypoints(
+    config: LowerConfig, spec: ObservationSpec, encoders: Mapping[str, nn.Module], told: Mapping[str, int]
+) -> Waypoints | None:
+    """The estimate of states to come from the lower senses and the groups a message brings (`told`: name -> tokens)."""
+    if not config.ahead:
+        return None
+    count = int(encoders["image"].tokens) + len(encoders) - 1 + sum(told.values())  # type: ignore[arg-type]
+    return Waypoints(config.width, spec.state_dim, config.ahead, count, (*encoders, *told))
