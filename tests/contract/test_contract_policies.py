@@ -146,6 +146,7 @@ def test_first_of_many_equals_alone(name):
         observation=replace(
             batch.observation.map(lambda array: array[:1]), instruction=batch.observation.instruction[:1]
         ),
+        answer=batch.answer[:1],
     )
     for key, term in policy.loss_terms(one, rng()).items():
         assert torch.isfinite(term).all()
