@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -33,3 +34,9 @@ def key_mask(groups: Mapping[str, TokenGroup]) -> Tensor | None:
         shape = group.tokens.shape[:2]
         rows.append(group.tokens.new_ones(shape, dtype=torch.bool) if group.mask is None else group.mask)
     return torch.cat(rows, dim=1)[:, None, None]
+
+
+def positioned(group: TokenGroup, attends_to: tuple[str, ...]) -> TokenGroup:
+    """The group with its position added to its tokens, looking at the groups named."""
+    tokens = group.tokens if group.position is None else group.tokens + group.position
+    return replace(group, tokens=tokens, position=None, attends_to=attends_to, within="full")

@@ -1,28 +1,33 @@
 """Two systems at two rates, ready to be joined: a slow vision-language model above, quick eyes and a state below.
 
 What every fast-slow design shares is here; what is its own - the link, the lower backbone, the head - stays in its
-file. The one thing to watch: in use a message is up to `every` decisions old, and `stale` says how old it is in training;
-the two belong together (`stale` about `every` times the steps carried out between two decisions).
+file. The one thing to watch: in use a message is up to `every` decisions old, and `stale` says how old in training; the
+two belong together (`stale` about `every` times the steps carried out between two decisions).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import nn
 
-from embodia.core.specs import ObservationSpec
+from embodia.core.specs import Contract, ObservationSpec
+from embodia.core.statistics import FeatureStatistics
+from embodia.nn.normalize import Mode, Normalizer
+from embodia.nn.transformer import TransformerConfig
 from embodia.parts.acting import Inference
 from embodia.parts.backbones.language_model import LanguageModel
 from embodia.parts.encoders.eyes import EyesConfig, eyes
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.queries import LearnedTokens
+from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.encoders.waypoints import END, Waypoints
-from embodia.nn.transformer import TransformerConfig
-from embodia.parts.vlm import VlmConfig, vision_language
+from embodia.parts.upper import Upper
+from embodia.parts.vlm import VlmConfig, small_vlm, vision_language
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +61,46 @@ class LowerConfig:
     ahead: tuple[int, ...] = ()
 
 
-def tiny_upper() -> VlmConfig:
-    """A slow system of about 1.5 M parameters that learns on Desk."""
-    return VlmConfig(
-        model=TransformerConfig(width=128, depth=3, heads=4, kv_heads=4, head_dim=32, mlp_width=384),
-        state="none",
+@dataclass(frozen=True, kw_only=True)
+class SystemsConfig:
+    """Both systems, their rates, and how state and action are normalised."""
+
+    upper: VlmConfig
+    lower: LowerConfig
+    rates: RatesConfig = field(default_factory=RatesConfig)
+    normalization: Mode = "mean_std"
+
+
+def tiny_systems(normalization: Mode = "mean_std", *, hears: bool = False) -> SystemsConfig:
+    """About 3 M parameters in two systems that learn on Desk."""
+    model = TransformerConfig(width=128, depth=3, heads=4, kv_heads=4, head_dim=32, mlp_width=384)
+    return SystemsConfig(
+        upper=VlmConfig(model=model, state="none"),
+        lower=LowerConfig(ahead=(12, 24, 48, END), hears=hears),
+        normalization=normalization,
     )
 
 
-def tiny_lower() -> LowerConfig:
-    """A fast system whose eyes learn on Desk."""
-    return LowerConfig(ahead=(12, 24, 48, END))
+def small_systems(normalization: Mode = "mean_std", *, hears: bool = False) -> SystemsConfig:
+    """About 55 M parameters: a small vision-language model above a group-norm ResNet of half width."""
+    lower = LowerConfig(vision=ResNetConfig(norm="group", width=32), width=256, hears=hears)
+    return SystemsConfig(upper=small_vlm(), lower=lower, normalization=normalization)
+
+
+def units(
+    contract: Contract, mode: Mode, statistics: Mapping[str, FeatureStatistics] | None
+) -> tuple[Normalizer, Normalizer]:
+    """Normalisers of state and action."""
+    seen, actions, known = contract.observation, contract.action, statistics or {}
+    state = Normalizer(seen.state_dim, mode, known.get("state"))
+    return state, Normalizer(actions.dim, mode, known.get(actions.statistics_key))
+
+
+def upper_system(
+    config: SystemsConfig, encoders: Mapping[str, nn.Module], model: nn.Module, link: nn.Module, **more: Any
+) -> Upper:
+    """The slow system behind its link, at its rate; `more` is what else `Upper` takes."""
+    return Upper(encoders, link, backbone=model, every=config.rates.every, stale=config.rates.stale, **more)
 
 
 def upper_model(

@@ -1,8 +1,8 @@
 """One vector from above (link.pool): the slower system's groups pooled, and what the faster one does with it.
 
 Helix and OpenHelix hand over a latent that the faster system reads as one more token; HiRT's also scales and shifts its
-features (FiLM). Gradients run through the vector unless the link is cut. The one thing to watch: the vector is as old as
-the message; whoever trains with fresh ones acts worse with stale ones.
+features (FiLM). Gradients run through the vector unless the link is cut. The one thing to watch: the vector is as old
+as the message; whoever trains with fresh ones acts worse with stale ones.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whole groups from above: features to attend to (link.xattn), planning tokens (link.plan_tokens), dynamics (S3).
 
-The same mechanics under three names of the literature: GR00T N1's action network attends to the features of the vision-
-language model, GO-1's to a few planning tokens, TriVLA's also to what a third system expects to happen. The one thing to
-watch: the number of tokens crosses the link in every message, so planning tokens are far cheaper between machines.
+The same mechanics under three names of the literature: GR00T N1's action network attends to the features of a vision-
+language model, GO-1's to a few planning tokens, TriVLA's also to what a third system expects to happen. The one thing
+to watch: all tokens cross the link in every message, so planning tokens are far cheaper between machines.
 """
 
 from __future__ import annotations

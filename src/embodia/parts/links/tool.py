@@ -8,7 +8,7 @@ a planner with many near-equal descriptions chooses by chance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,33 +29,34 @@ class Tool:
 class ToolLink(nn.Module):
     """Group `read` of the upper system (width `above`) to a choice among tools, and to the lower group "tool".
 
-    `descriptions` (K E) are vectors of the tools' descriptions, fixed; `softness` of the choice in training.
+    `describe` turns sentences into fixed vectors (K E), of width `vector`, like a given tensor; `softness` of the
+    choice in training.
     """
-
-    vectors: Tensor
 
     def __init__(
         self,
         above: int,
         width: int,
         tools: Sequence[Tool],
-        descriptions: Tensor,
+        describe: Callable[..., Tensor],
         *,
+        vector: int,
         read: str,
         softness: float = 1.0,
         rate_hz: float = 1.0,
     ) -> None:
         super().__init__()
         self.tools, self.read, self.softness, self.rate_hz = tuple(tools), read, softness, rate_hz
-        self.register_buffer("vectors", descriptions.clone(), persistent=False)
-        self.ask = nn.Sequential(nn.LayerNorm(above), nn.Linear(above, descriptions.shape[-1]))
+        self.describe = describe
+        self.ask = nn.Sequential(nn.LayerNorm(above), nn.Linear(above, vector))
         self.skills = nn.Parameter(torch.randn(len(self.tools), width))
         self.argument = nn.Sequential(nn.LayerNorm(above), nn.Linear(above, width))
 
     def emit(self, upper: Groups) -> Message:
         """{"call": (B K) one-hot, "argument": (B width)}: which tool, and with what."""
         wanted = upper[self.read].tokens.mean(1)
-        share = (self.ask(wanted) @ self.vectors.T / self.softness).softmax(-1)
+        known = self.describe([tool.description for tool in self.tools], like=self.skills)
+        share = (self.ask(wanted) @ known.T / self.softness).softmax(-1)
         hard = torch.zeros_like(share).scatter(1, share.argmax(-1, keepdim=True), 1.0)
         return Message(arrays={"call": hard + share - share.detach(), "argument": self.argument(wanted)})
 
