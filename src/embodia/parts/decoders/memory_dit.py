@@ -45,9 +45,9 @@ class MemoryDit(nn.Module):
         self.last_norm = norm("plain", width)
         self.modulation = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, action_dim)
-        for layer in (self.modulation, self.out):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        nn.init.normal_(self.out.weight, std=0.02)
+        for bias in (self.modulation.weight, self.modulation.bias, self.out.bias):
+            nn.init.zeros_(bias)
 
     def condition(self, context: Context, n: int = 1) -> Told:
         """The groups, positions added, as keys and values of every block."""

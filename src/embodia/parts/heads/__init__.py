@@ -1,0 +1,1 @@
+"""Heads beside the action: what else the same context should know, learned from what came later."""
