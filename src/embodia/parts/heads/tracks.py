@@ -16,6 +16,9 @@ from embodia.core.errors import ShapeError
 from embodia.core.protocols import Context
 from embodia.core.types import Batch
 
+Source = Literal["points", "state"]
+"""What is followed."""
+
 
 class Tracks(nn.Module):
     """Group `read` (B N memory), averaged, to positions at `steps` later moments, relative to now; {"track": (B,)}.
@@ -23,9 +26,7 @@ class Tracks(nn.Module):
     source  "points": the first `count` tracked points, xyz; "state": the state, `count` numbers of it, network units
     """
 
-    def __init__(
-        self, memory: int, *, read: str, steps: int, count: int, source: Literal["points", "state"] = "state"
-    ) -> None:
+    def __init__(self, memory: int, *, read: str, steps: int, count: int, source: Source = "state") -> None:
         super().__init__()
         self.read, self.steps, self.source, self.count = read, steps, source, count
         numbers = count * (3 if source == "points" else 1)

@@ -17,18 +17,24 @@ from torch import Tensor, nn
 
 from embodia.core.errors import ShapeError
 from embodia.core.protocols import Context
+from embodia.core.specs import ObservationSpec
 from embodia.core.types import Batch
 from embodia.nn.image import pick_cameras, scale_pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class VqConfig:
-    """`widths` after each halving of the picture; `codes` in the book, compared in `code` dimensions."""
+    """`widths` after each halving of the picture; `codes` in the book, compared in `code` dimensions.
+
+    `variety` weighs how evenly the batch uses the book (the entropy term of MAGVIT-v2, Yu et al. 2023), without which
+    a few codes take everything.
+    """
 
     widths: tuple[int, ...] = (32, 64, 96, 128)
     codes: int = 256
     code: int = 16
     commitment: float = 0.25
+    variety: float = 0.1
 
 
 class VqImage(nn.Module):
@@ -62,13 +68,14 @@ class VqImage(nn.Module):
         return self._painted(codes.transpose(1, 2).unflatten(-1, (rows, -1)))
 
     def loss(self, pictures: Tensor) -> Tensor:
-        """(N,): error of the picture after encoding and decoding, and what pulls cells and codes together."""
+        """(N,): error of the picture after encoding and decoding, what pulls cells and codes together, and variety."""
         cells = self._cells(pictures)
         codes = self._codes()[self._nearest(cells)].permute(0, 2, 1).unflatten(-1, cells.shape[2:])
         painted = self._painted(cells + (codes - cells).detach())
         pull = (codes - cells.detach()).square().mean((1, 2, 3))
         commit = (codes.detach() - cells).square().mean((1, 2, 3))
-        return (painted - pictures).square().mean((1, 2, 3)) + pull + self.config.commitment * commit
+        error = (painted - pictures).square().mean((1, 2, 3)) + pull + self.config.commitment * commit
+        return error - self.config.variety * self._variety(cells)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of ids. Raises `ShapeError` when the picture cannot be halved so often."""
@@ -76,6 +83,13 @@ class VqImage(nn.Module):
         if height % step or width % step:
             raise ShapeError(f"pictures must be multiples of {step} pixels, got {height} x {width}", leaf="cameras")
         return height // step, width // step
+
+    def _variety(self, cells: Tensor) -> Tensor:
+        """How sure each cell is of its code and how differently the batch's cells choose: a mutual information."""
+        share = (10.0 * cells.flatten(2).transpose(1, 2).flatten(0, 1) @ self._codes().T).softmax(-1)
+        together = share.mean(0)
+        apart = (share * share.clamp_min(1e-8).log()).sum(-1).mean()
+        return apart - (together * together.clamp_min(1e-8).log()).sum()
 
     def _cells(self, pictures: Tensor) -> Tensor:
         return F.normalize(self.down(pictures), dim=1)
@@ -111,3 +125,8 @@ class PictureCodes(nn.Module):
         seen = pick_cameras(batch.observation.images, self.cameras)
         losses = [self.vq.loss(scale_pixels(picture[:, -1], "symmetric")) for picture in seen]
         return {"picture_codes": torch.stack(losses).mean(0)}
+
+
+def picture_codes(config: VqConfig, spec: ObservationSpec) -> PictureCodes:
+    """Codes of all cameras of a body."""
+    return PictureCodes(config, {camera.name: (camera.height, camera.width) for camera in spec.cameras})
