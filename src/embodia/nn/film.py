@@ -35,6 +35,21 @@ class FilmBank(nn.Module):
         return (fixed + functional.linear(functional.mish(time), self.weight_time)).split(self.sizes, dim=-1)
 
 
+class Film(nn.Module):
+    """One vector scaled and shifted by another: x (1 + scale) + shift, starting close to x itself."""
+
+    def __init__(self, width: int, condition_width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(condition_width, 2 * width)
+        nn.init.normal_(self.project.weight, std=0.02)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(... W) from x (... W) and the condition (... C)."""
+        scale, shift = self.project(condition).chunk(2, dim=-1)
+        return shift + x * (1 + scale)
+
+
 def modulate(x: Tensor, film: Tensor) -> Tensor:
     """(B C T) scaled and shifted by (B 2C)."""
     scale, shift = film[..., None].chunk(2, dim=1)

@@ -52,10 +52,14 @@ class StateToken(nn.Module):
 
 
 class StateVector(nn.Module):
-    """Normalised state (B T S) as the group "state", unchanged."""
+    """Normalised state (B T S) as the group `name`, unchanged."""
+
+    def __init__(self, name: str = "state") -> None:
+        super().__init__()
+        self.name = name
 
     def forward(self, observation: Observation) -> TokenGroup:
         """Raises `ShapeError` when the observation has no state."""
         if observation.state is None:
             raise ShapeError("the observation has no state", leaf="state")
-        return TokenGroup(name="state", tokens=observation.state, mask=None, attends_to=("state",))
+        return TokenGroup(name=self.name, tokens=observation.state, mask=None, attends_to=(self.name,))

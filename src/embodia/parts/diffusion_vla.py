@@ -1,0 +1,106 @@
+"""Vision-language models with a diffusion head: what CogACT, TinyVLA, HybridVLA, DiVLA and ChatVLA have in common.
+
+Their files say what is their own: which model reads, what the head is told (one learned token, the mean of all tokens
+with the raw state, or the model's own sequence), which network denoises, and whether something is said before acting.
+The one thing to watch: a head that is told one vector sees of the pictures what the model thought worth a vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from torch import nn
+
+from embodia.core.specs import Contract
+from embodia.core.statistics import FeatureStatistics
+from embodia.nn.normalize import Mode, Normalizer
+from embodia.nn.unet1d import UNet1d, UNetConfig
+from embodia.parts.backbones.language_model import LanguageModel
+from embodia.parts.compose import Composition, Inference, Parts, chunked
+from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
+from embodia.parts.decoders.dit import AdaptiveDit, DitConfig, TokenDit
+from embodia.parts.decoders.in_sequence import InSequence
+from embodia.parts.decoders.told import ToldDenoiser
+from embodia.parts.encoders.queries import LearnedTokens
+from embodia.parts.encoders.state import StateVector
+from embodia.parts.vlm import VlmConfig, vision_language
+
+NetConfig: TypeAlias = DitConfig | UNetConfig | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionVlaConfig:
+    """A vision-language model whose actions are denoised.
+
+    told   "token": one learned token that the model reads last; "mean": the mean of its hidden states and the raw
+           state; "sequence": the model denoises by itself, `net` is then None
+    net    the denoiser
+    """
+
+    chunk: int = 12
+    vlm: VlmConfig = field(default_factory=VlmConfig)
+    told: Literal["token", "mean", "sequence"] = "token"
+    net: NetConfig = field(default_factory=lambda: DitConfig(width=192, depth=3, heads=6))
+    diffusion: DiffusionConfig = field(default_factory=lambda: DiffusionConfig(draws=4))
+    normalization: Mode = "min_max"
+    inference: Inference = field(default_factory=Inference)
+
+
+@dataclass(frozen=True)
+class DiffusionVla:
+    """What `diffusion_vla` made, to be composed or to be extended first."""
+
+    encoders: dict[str, nn.Module]
+    backbone: LanguageModel
+    decoder: ChunkDiffusion
+
+
+def diffusion_vla(contract: Contract, config: DiffusionVlaConfig, *, reasoning: str = "") -> DiffusionVla:
+    """Encoders, model and head with random weights; `reasoning` names the group of words that modulates "mean"."""
+    seen, actions, width = contract.observation, contract.action, config.vlm.model.width
+    token = {"cognition": LearnedTokens("cognition", 1, width)} if config.told == "token" else {}
+    encoders, backbone = vision_language(config.vlm, seen, outputs=config.told != "sequence", extra=token)
+    if config.told == "mean":
+        read = tuple(encoders)
+        encoders["proprio"] = StateVector("proprio")
+        inner = _denoiser(config, actions.dim, width)
+        net: nn.Module = ToldDenoiser(inner, width, seen.state_dim, read=read, reasoning=reasoning)
+        head = ChunkDiffusion(config.diffusion, net, actions.dim, config.chunk)
+    elif config.told == "token":
+        blank = width if config.diffusion.drop else 0
+        net = _denoiser(config, actions.dim, width)
+        head = ChunkDiffusion(config.diffusion, net, actions.dim, config.chunk, read=("cognition",), blank=blank)
+    else:
+        net = InSequence(width, actions.dim, within="causal" if config.vlm.causal else "full")
+        head = ChunkDiffusion(config.diffusion, net, actions.dim, config.chunk)
+    return DiffusionVla(encoders, backbone, head)
+
+
+def composed(
+    contract: Contract,
+    config: DiffusionVlaConfig,
+    made: DiffusionVla,
+    statistics: Mapping[str, FeatureStatistics] | None,
+    *,
+    decoder: nn.Module | None = None,
+) -> Composition:
+    """The policy; `decoder` takes the place of the diffusion head alone."""
+    seen, actions, known = contract.observation, contract.action, statistics or {}
+    parts = Parts(
+        encoders=made.encoders,
+        backbone=made.backbone,
+        decoder=decoder or made.decoder,
+        state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
+        action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
+        inference=config.inference,
+    )
+    return Composition(chunked(contract, config.chunk), parts)
+
+
+def _denoiser(config: DiffusionVlaConfig, action_dim: int, width: int) -> nn.Module:
+    if isinstance(config.net, UNetConfig):
+        return UNet1d(config.net, action_dim, width)
+    kind = TokenDit if config.told == "token" else AdaptiveDit
+    return kind(config.net or DitConfig(), action_dim, config.chunk, width)
