@@ -146,7 +146,7 @@ def test_cogact_has_the_published_action_models():
         config = replace(cogact.preset("paper"), net=cogact.ACTION_MODELS[name])
         with torch.device("meta"):
             policy = make(PolicySpec(name="cogact", size="paper", contract=body, config=config))
-        assert parameter_count(policy.decoder) / published == pytest.approx(1, abs=0.03), name
+        assert parameter_count(policy.decoder) / published == pytest.approx(1, abs=0.05), name
 
 
 def test_hpt_has_the_published_trunks():
