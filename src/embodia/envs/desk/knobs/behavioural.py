@@ -53,7 +53,7 @@ def pose(trial: Trial, strength: float, rng: Rng) -> Trial | None:
 def clutter(trial: Trial, strength: float, rng: Rng) -> Trial | None:
     """Up to four loose grey blocks standing between things, in the way."""
     scene = trial.scene
-    for index in range(max(1, round(MOST_CLUTTER * strength)) if strength else 0):
+    for index in range(max(1, round(MOST_CLUTTER * strength))):
         at = _free(scene, rng)
         if at is None:
             break
@@ -78,15 +78,13 @@ def morph(trial: Trial, strength: float, rng: Rng) -> Trial | None:
 
 def embodiment(trial: Trial, strength: float, rng: Rng) -> Trial | None:
     """Another arm with another gripper does the same."""
-    if not strength or trial.scene.body != "arm7":
-        return trial if not strength else None
+    if trial.scene.body != "arm7":
+        return None
     return replace(trial, scene=replace(trial.scene, body=OTHER_BODY, start_joints=()))
 
 
 def mirror(trial: Trial, strength: float, rng: Rng) -> Trial | None:
     """The scene mirrored left to right; a side that is asked for stays what the sentence says."""
-    if not strength:
-        return trial
     things = tuple(
         replace(item, position_m=_mirrored(item.position_m), yaw_rad=-item.yaw_rad) for item in trial.scene.things
     )

@@ -23,8 +23,6 @@ EVERYTHING: frozenset[Modality] = frozenset({"visual", "semantic", "behavioural"
 
 def adverb(trial: Trial, strength: float, rng: Rng) -> Trial | None:
     """The same deed in another manner, where the scene holds what that task looks after."""
-    if not strength:
-        return trial
     there = {thing.name for thing in trial.scene.things} | {fixture.name for fixture in trial.scene.fixtures}
     found = []
     for name in tasks.names(family=_family(trial.task), body=None):
@@ -38,20 +36,16 @@ def adverb(trial: Trial, strength: float, rng: Rng) -> Trial | None:
 
 def side(trial: Trial, strength: float, rng: Rng) -> Trial | None:
     """The same thing to another place."""
-    return _partner(trial, strength, rng, lambda mine, other: _like(mine, other, place=other.place))
+    return _partner(trial, rng, lambda mine, other: _like(mine, other, place=other.place))
 
 
 def noun(trial: Trial, strength: float, rng: Rng) -> Trial | None:
     """The same deed with another thing that is there too."""
-    return _partner(
-        trial, strength, rng, lambda mine, other: _like(mine, other, colour=other.colour, shape=other.shape)
-    )
+    return _partner(trial, rng, lambda mine, other: _like(mine, other, colour=other.colour, shape=other.shape))
 
 
 def verb(trial: Trial, strength: float, rng: Rng) -> Trial | None:
     """Another deed with the same thing: it is only to be reached, or to be pushed where it was to be reached."""
-    if not strength:
-        return trial
     names = [f"reach/{trial.target}", *(f"push/{trial.target}/{way}" for way in ("left", "right", "away", "near"))]
     known = [name for name in names if name in tasks.registry() and _family(name) != _family(trial.task)]
     able = [name for name in known if _stands(trial, name)]
@@ -61,8 +55,8 @@ def verb(trial: Trial, strength: float, rng: Rng) -> Trial | None:
 def colour(trial: Trial, strength: float, rng: Rng) -> Trial | None:
     """The target in another colour, and called by it."""
     thing = trial.thing
-    if not strength or thing is None:
-        return trial if not strength else None
+    if thing is None:
+        return None
     found = [name for name in COLOURS if not any(name in item.name.split("-") for item in trial.scene.things)]
     return _renamed(trial, thing, [(name, trial.request.shape) for name in found], rng, keep_shape=True)
 
@@ -70,8 +64,8 @@ def colour(trial: Trial, strength: float, rng: Rng) -> Trial | None:
 def new_thing(trial: Trial, strength: float, rng: Rng) -> Trial | None:
     """A thing of another colour and shape in the target's place, and called by its name."""
     thing = trial.thing
-    if not strength or thing is None:
-        return trial if not strength else None
+    if thing is None:
+        return None
     used = {item.name for item in trial.scene.things}
     kinds = [(c, s) for c in COLOURS for s in SHAPES if s != trial.request.shape and f"{c}-{s}" not in used]
     others = [(c, s) for c, s in kinds if c != trial.request.colour]
@@ -88,9 +82,7 @@ KNOBS = (
 )
 
 
-def _partner(trial: Trial, strength: float, rng: Rng, fits: Callable[[Request, Request], bool]) -> Trial | None:
-    if not strength:
-        return trial
+def _partner(trial: Trial, rng: Rng, fits: Callable[[Request, Request], bool]) -> Trial | None:
     mine, found = trial.request, []
     for name in tasks.get(trial.task).partners:
         other = tasks.get(name)
