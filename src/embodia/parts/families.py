@@ -57,6 +57,39 @@ def prismatic_llama2_7b() -> VlmConfig:
     )
 
 
+def prismatic_qwen_half_b() -> VlmConfig:
+    """MiniVLA's base: Prismatic's eyes on Qwen2.5 0.5B; 1.25 B."""
+    return replace(
+        prismatic_llama2_7b(),
+        text=TextConfig(kind="pieces", vocabulary=151936, first=0, start=-1, template=QUESTION),
+        model=HubConfig(family="qwen2", width=896, depth=24, heads=14, kv_heads=2, mlp_width=4864, theta=1e6),
+    )
+
+
+def pali_x_55b() -> VlmConfig:
+    """A model of PaLI-X's total: its 22 B eye, and a prefix model in place of its encoder-decoder; 55 B."""
+    return VlmConfig(
+        vision=TowerConfig(width=6144, depth=48, heads=48, hidden=24576),
+        text=TextConfig(kind="pieces", vocabulary=250112, scale=0.0),
+        model=HubConfig(family="gemma", width=8192, depth=39, heads=64, kv_heads=64, mlp_width=22016),
+        state="none",
+        deep=False,
+    )
+
+
+def magma_8b() -> VlmConfig:
+    """ConvNeXt-XXL at 512 pixels, two projector layers, Llama 3 8B; 8.9 B."""
+    return VlmConfig(
+        vision=CONVNEXT_XXL,
+        projector=ProjectorConfig(kind="mlp"),
+        text=TextConfig(kind="pieces", vocabulary=128256, head="own", template=QUESTION, length=64),
+        model=LLAMA3_8B,
+        state="none",
+        causal=True,
+        deep=False,
+    )
+
+
 def paligemma_3b(pixels: int = 224) -> VlmConfig:
     """SigLIP So400m, one linear layer, Gemma 2B, words tied; 2.92 B."""
     return VlmConfig(

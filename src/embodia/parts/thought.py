@@ -45,7 +45,7 @@ class ThoughtConfig:
 
     length       ids of a text at most, the end included
     drop         share of the samples of a training batch that act without their text (reasoning dropout, ECoT-Lite);
-                 they still learn to say it
+                 they still learn to say it; 1 means that no action ever reads it
     silent       in use, nothing is said: the action follows at once
     temperature  0 says the most probable id each time
     """
@@ -84,6 +84,8 @@ class Thought(nn.Module):
         longer, hidden = self._read(context, ids, real)
         error = F.cross_entropy(self.words.logits(hidden).float().transpose(1, 2), ids, reduction="none")
         loss = (error * real).sum(1) / real.sum(1).clamp_min(1)
+        if self.config.drop == 1.0:
+            return context, {"thought": loss}
         if self.training and self.config.drop:
             kept = torch.arange(len(ids), device=ids.device) >= round(self.config.drop * len(ids))
             longer, _ = self._read(context, ids, real & kept[:, None])

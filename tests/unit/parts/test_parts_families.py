@@ -21,6 +21,9 @@ SPEC = ObservationSpec(cameras=(CameraSpec(name="front", height=224, width=224),
 # name: (configuration, published number of parameters)
 PUBLISHED = {
     "prismatic": (families.prismatic_llama2_7b, 7_541_237_184),
+    "prismatic_qwen_half_b": (families.prismatic_qwen_half_b, 303_230_976 + 427_680_704 + 494_032_768 + 27_600_000),
+    "pali_x_55b": (families.pali_x_55b, 55_000_000_000),
+    "magma_8b": (families.magma_8b, 843_398_016 + 8_030_261_248),
     "paligemma": (families.paligemma_3b, 2_923_335_408),
     "paligemma2": (families.paligemma2_3b, 3_032_242_416),
     "qwen2_vl_2b": (families.qwen2_vl, 2_208_985_600),
