@@ -60,14 +60,17 @@ class Memory:
 
 
 class NormedAttention(nn.Module):
-    """Multi-head attention whose queries and keys may be normalised a head (Henry et al. 2020)."""
+    """Multi-head attention whose queries and keys may be normalised a head (Henry et al. 2020).
 
-    def __init__(self, sizes: BlockSizes) -> None:
+    `memory` is the width of what is looked at where that is another than the block's own.
+    """
+
+    def __init__(self, sizes: BlockSizes, memory: int = 0) -> None:
         super().__init__()
         width, head = sizes.width, sizes.width // sizes.heads
         self.heads, self.dropout = sizes.heads, sizes.dropout
         self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
+        self.key_value = nn.Linear(memory or width, 2 * width)
         self.query_norm = RMSNorm(head, "llama") if sizes.qk_norm else nn.Identity()
         self.key_norm = RMSNorm(head, "llama") if sizes.qk_norm else nn.Identity()
         self.out = nn.Linear(width, width)
