@@ -8,7 +8,7 @@ watch: modulation starts a hair above zero, not at zero as published, so that a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -175,9 +175,11 @@ class Blocks(nn.Module):
         memories: Sequence[Memory] = (),
         mask: Tensor | None = None,
         table: Table | None = None,
+        injected: Mapping[int, Tensor] | None = None,
     ) -> Tensor:
-        """(B N W) through all blocks."""
+        """(B N W) through all blocks; `injected` (B 1|N W) is added before the block of that number."""
         for index, layer in enumerate(self.layers):
+            x = x + injected[index] if injected and index in injected else x
             x = layer(x, condition, memories[index] if memories else None, mask, table)
         return x
 

@@ -80,10 +80,12 @@ class AdaptiveDit(nn.Module):
         """(B*n width)."""
         return repeat_rows(self.told(self.norm(vector(context.groups, self.config.pool))), n)
 
-    def forward(self, told: Tensor, noisy: Tensor, time: Tensor) -> Tensor:
-        """(B H A)."""
+    def forward(
+        self, told: Tensor, noisy: Tensor, time: Tensor, injected: Mapping[int, Tensor] | None = None
+    ) -> Tensor:
+        """(B H A); `injected` is added before blocks, see `nn.dit.Blocks`."""
         moment = told + self.time(time, told.dtype)
-        x = self.blocks(self.embed(noisy.to(told.dtype)) + self.position, moment)
+        x = self.blocks(self.embed(noisy.to(told.dtype)) + self.position, moment, injected=injected)
         shift, scale = self.modulation(F.silu(moment))[:, None].chunk(2, dim=-1)
         return self.out(modulated(self.last_norm(x), shift, scale)).float()
 
