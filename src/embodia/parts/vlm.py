@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from torch import nn
 
 from embodia.core.specs import ObservationSpec
+from embodia.nn.gpt import Gpt, GptConfig
 from embodia.nn.projector import ProjectorConfig
 from embodia.nn.shared import Shared
 from embodia.nn.transformer import Transformer, TransformerConfig
@@ -28,7 +29,7 @@ from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.tokenizers.text import ByteTokenizer, FileTokenizer
 
-ModelConfig: TypeAlias = TransformerConfig | HubConfig
+ModelConfig: TypeAlias = TransformerConfig | HubConfig | GptConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,9 @@ def vision_language(
 
 def engine(config: ModelConfig) -> nn.Module:
     """The layers a configuration asks for; every engine can give hidden states behind its cache."""
-    return HubTransformer(config) if isinstance(config, HubConfig) else Transformer(config)
+    if isinstance(config, HubConfig):
+        return HubTransformer(config)
+    return Gpt(config) if isinstance(config, GptConfig) else Transformer(config)
 
 
 def tokenizer(config: TextConfig) -> ByteTokenizer | FileTokenizer:

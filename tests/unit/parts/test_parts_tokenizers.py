@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from embodia.core.errors import ConfigError, ShapeError
+from embodia.core.protocols import Fitted
 from embodia.core.specs import ActionPart, ActionSpec
 from embodia.parts.tokenizers.fast import FastTokenizer
 from embodia.parts.tokenizers.grid import GridGroup, GridTokenizer, grid_groups
@@ -19,8 +20,8 @@ from embodia.parts.tokenizers.kmeans import KMeansTokenizer
 from embodia.parts.tokenizers.motion import MotionTokenizer
 from embodia.parts.tokenizers.numbers import CHARACTERS, NumberTokenizer
 from embodia.parts.tokenizers.pixel import PixelTokenizer
-from embodia.parts.tokenizers.protocol import PADDING, ActionTokenizer, Constrained, Fitted
-from embodia.parts.tokenizers.rvq import ResidualTokenizer
+from embodia.parts.tokenizers.protocol import PADDING, ActionTokenizer, Constrained
+from embodia.parts.tokenizers.rvq import ResidualConfig, ResidualTokenizer
 from embodia.parts.tokenizers.uniform import MuLawTokenizer, UniformTokenizer, compand, expand
 from embodia.parts.tokenizers.vocabulary_map import VocabularyMap, last_ids, new_ids
 
@@ -33,12 +34,14 @@ MAKERS = {
     "mulaw": lambda: MuLawTokenizer(8, 4),
     "grid": lambda: GridTokenizer(8, 4, GROUPS),
     "kmeans": lambda: KMeansTokenizer(8, 4, 32),
-    "rvq": lambda: ResidualTokenizer(8, 4, steps=30),
+    "rvq": lambda: ResidualTokenizer(8, 4, ResidualConfig(steps=30)),
     "fast": lambda: FastTokenizer(8, 4, 256),
     "fast bytes": lambda: FastTokenizer(8, 4, 256, alphabet="bytes"),
     "numbers": lambda: NumberTokenizer(8, 4),
     "pixel": lambda: PixelTokenizer(8, 16, 16, 12, gripper=True),
-    "motion": lambda: MotionTokenizer(8, {"wrist": (0, 1), "fingers": (2, 3)}, codes=8, steps=30),
+    "motion": lambda: MotionTokenizer(
+        8, {"wrist": (0, 1), "fingers": (2, 3)}, ResidualConfig(codes=8, width=16, steps=30)
+    ),
     "mapped": lambda: VocabularyMap(UniformTokenizer(8, 4, 100), 1000, last_ids(1000, 100, 7)),
 }
 
@@ -215,7 +218,7 @@ def test_rvq_separates_kinds_of_motion_in_its_first_id():
     kind = torch.randint(3, (600,), generator=rng)
     actions = motions[kind] + 0.05 * torch.randn(600, 8, 2, generator=rng)
     torch.manual_seed(0)
-    tokenizer = ResidualTokenizer(8, 2, codes=4, hidden=32, width=16, steps=300)
+    tokenizer = ResidualTokenizer(8, 2, ResidualConfig(codes=4, hidden=32, width=16, steps=300))
     before = (tokenizer.decode(tokenizer.encode(actions)) - actions).abs().mean()
     tokenizer.fit(actions)
     ids = tokenizer.encode(actions)
@@ -274,7 +277,7 @@ def test_mapped_ids_lie_where_the_papers_put_them():
 def test_padding_passes_through_a_map():
     inner = FastTokenizer(8, 4, 256)
     mapped = VocabularyMap(inner, 5000, last_ids(5000, 256))
-    mapped.fit(smooth(100, 8))
+    inner.fit(smooth(100, 8))
     actions = smooth(5, 8, seed=9)
     assert torch.equal(mapped.encode(actions) == PADDING, inner.encode(actions) == PADDING)
     assert torch.equal(mapped.decode(mapped.encode(actions)), inner.decode(inner.encode(actions)))

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.fft import dct, idct
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from embodia.core.errors import ConfigError
 from embodia.parts.tokenizers.protocol import PADDING, require_chunk
 
+FloatArray = npt.NDArray[np.float64]
 Alphabet = Literal["symbols", "bytes"]
 
 _FIRST = {"symbols": 0x4E00, "bytes": 0}
@@ -108,11 +110,11 @@ class FastTokenizer(nn.Module):
         chunks = idct(numbers.reshape(-1, self.chunk, self.dim) / self.scale, axis=1, norm="ortho")
         return torch.from_numpy(chunks).float().to(ids.device)
 
-    def _coefficients(self, actions: Tensor) -> np.ndarray:
+    def _coefficients(self, actions: Tensor) -> FloatArray:
         """Rounded coefficients (B H A), frequency by frequency."""
         return np.around(dct(actions.detach().cpu().double().numpy(), axis=1, norm="ortho") * self.scale)
 
-    def _texts(self, numbers: np.ndarray) -> list[str]:
+    def _texts(self, numbers: FloatArray) -> list[str]:
         shifted = np.clip(numbers, int(self.low), int(self.high)).astype(int) - int(self.low)
         first = _FIRST[self.alphabet]
         return ["".join(chr(first + value) for value in row) for row in shifted.reshape(len(shifted), -1)]

@@ -34,15 +34,6 @@ class ActionTokenizer(Protocol):
 
 
 @runtime_checkable
-class Fitted(Protocol):
-    """A tokenizer that learns from data once, before training; what it learned lies in buffers of fixed shape."""
-
-    def fit(self, actions: Tensor) -> None:
-        """Learn from chunks (N H A), normalised."""
-        ...
-
-
-@runtime_checkable
 class Constrained(Protocol):
     """A tokenizer that knows which ids may follow a beginning."""
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from embodia.core.errors import ConfigError
-from embodia.parts.tokenizers.protocol import PADDING, Fitted
+from embodia.parts.tokenizers.protocol import PADDING
 
 
 class VocabularyMap(nn.Module):
@@ -29,11 +29,6 @@ class VocabularyMap(nn.Module):
         self.inner, self.vocabulary = inner, vocabulary
         self.length = int(inner.length)  # type: ignore[arg-type]
         self.register_buffer("ids", ids, persistent=False)
-
-    def fit(self, actions: Tensor) -> None:
-        """Passed on to a tokenizer that learns; nothing otherwise."""
-        if isinstance(self.inner, Fitted):
-            self.inner.fit(actions)
 
     def encode(self, actions: Tensor) -> Tensor:
         """Vocabulary ids int64 (B length), padding kept."""

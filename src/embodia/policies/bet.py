@@ -1,0 +1,79 @@
+"""BeT: actions as clusters with an offset, so that several ways of doing a task stay several.
+
+Title: Behavior Transformers: Cloning k modes with one stone
+Year: 2022
+Source: arXiv 2206.11251
+Composition: vis.resnet + prop.linear -> bb.causal -> tok.kmeans -> head.offset [train: obj.ce(focal) + obj.reg]
+Published: no parameter count; 6 layers, 6 heads and width 120 on the kitchen, 64 clusters
+Ours: not yet measured; command: embodia bench zoo --policy bet
+Deviations: one readout token for each step of a chunk where the original predicts one action from each of the last ten
+  observations; pictures and a sentence are read, the original reads states; offsets by absolute error; no pretrained
+  ResNet; tiny sees through keypoints that the sentence steers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from embodia.core.specs import Contract
+from embodia.core.statistics import FeatureStatistics
+from embodia.nn.gpt import GptConfig
+from embodia.nn.normalize import Mode, Normalizer
+from embodia.parts.compose import Composition, Inference, Parts, chunked
+from embodia.parts.decoders.offset import OffsetConfig, OffsetDecoder
+from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
+from embodia.parts.encoders.queries import LearnedTokens
+from embodia.parts.encoders.resnet import ResNetConfig
+from embodia.parts.tokenizers.kmeans import KMeansTokenizer
+from embodia.parts.vlm import VlmConfig, vision_language
+
+
+def _trunk(width: int, depth: int, heads: int) -> VlmConfig:
+    return VlmConfig(
+        vision=ResNetConfig(norm="group"), model=GptConfig(width=width, depth=depth, heads=heads, hidden=4 * width)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Sizes and choices; the defaults are the paper's. `clusters` is what the design is most sensitive to."""
+
+    chunk: int = 10
+    trunk: VlmConfig = field(default_factory=lambda: _trunk(120, 6, 6))
+    clusters: int = 64
+    head: OffsetConfig = field(default_factory=OffsetConfig)
+    offset_weight: float = 10.0
+    normalization: Mode = "mean_std"
+    inference: Inference = field(default_factory=Inference)
+
+
+def preset(size: str) -> Config:
+    """tiny 2 M with steered keypoints; small 25 M; paper as published, on a ResNet-18."""
+    if size == "tiny":
+        model = GptConfig(width=192, depth=3, heads=6, hidden=576)
+        return Config(chunk=12, trunk=VlmConfig(vision=KeypointStemConfig(), model=model))
+    if size == "small":
+        return Config(chunk=16, trunk=_trunk(384, 6, 6))
+    return Config()
+
+
+def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
+    """The policy with random weights for a body's contract; its clusters come from `Composition.fit`."""
+    seen, actions, known = contract.observation, contract.action, statistics or {}
+    width = config.trunk.model.width
+    readout = {"readout": LearnedTokens("readout", config.chunk, width)}
+    encoders, backbone = vision_language(config.trunk, seen, extra=readout)
+    tokenizer = KMeansTokenizer(config.chunk, actions.dim, config.clusters)
+    parts = Parts(
+        encoders=encoders,
+        backbone=backbone,
+        decoder=OffsetDecoder(
+            tokenizer, width, read="readout", chunk=config.chunk, dim=actions.dim, config=config.head
+        ),
+        state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
+        action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
+        weights={"offset": config.offset_weight},
+        inference=config.inference,
+    )
+    return Composition(chunked(contract, config.chunk), parts)

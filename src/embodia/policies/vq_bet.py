@@ -1,0 +1,82 @@
+"""VQ-BeT: whole chunks as a coarse and a fine code, with an offset.
+
+Title: Behavior Generation with Latent Actions
+Year: 2024
+Source: arXiv 2403.03181
+Composition: vis.resnet + prop.linear -> bb.causal -> tok.rvq(2) -> head.offset [train: obj.vq first, then obj.ce(focal)
+  + obj.reg]
+Published: no parameter count; LeRobot's default for PushT has 37,515,530
+Ours: not yet measured; command: embodia bench zoo --policy vq_bet
+Deviations: one observation is read and one chunk predicted, the original reads five with a chunk after each;
+  the quantiser learns in `Composition.fit` before training, not in its first steps; offsets are trained at the true
+  codes; cells of the ResNet's map are tokens, not their spatial softmax; tiny sees through steered keypoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from embodia.core.specs import Contract
+from embodia.core.statistics import FeatureStatistics
+from embodia.nn.gpt import GptConfig
+from embodia.nn.normalize import Mode, Normalizer
+from embodia.parts.compose import Composition, Inference, Parts, chunked
+from embodia.parts.decoders.offset import OffsetConfig, OffsetDecoder
+from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
+from embodia.parts.encoders.queries import LearnedTokens
+from embodia.parts.encoders.resnet import ResNetConfig
+from embodia.parts.tokenizers.rvq import ResidualConfig, ResidualTokenizer
+from embodia.parts.vlm import VlmConfig, vision_language
+
+
+def _trunk(width: int, depth: int, heads: int) -> VlmConfig:
+    return VlmConfig(
+        vision=ResNetConfig(norm="group"), model=GptConfig(width=width, depth=depth, heads=heads, hidden=4 * width)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Sizes and choices; the defaults are the paper's, as LeRobot has them."""
+
+    chunk: int = 5
+    trunk: VlmConfig = field(default_factory=lambda: _trunk(512, 8, 8))
+    codes: ResidualConfig = field(default_factory=ResidualConfig)
+    head: OffsetConfig = field(default_factory=lambda: OffsetConfig(levels=(5.0, 0.5), temperature=0.1))
+    offset_weight: float = 20.0
+    normalization: Mode = "min_max"
+    inference: Inference = field(default_factory=Inference)
+
+
+def preset(size: str) -> Config:
+    """tiny 2 M with steered keypoints; small 25 M; paper as published, on a ResNet-18."""
+    if size == "tiny":
+        model = GptConfig(width=192, depth=3, heads=6, hidden=576)
+        return Config(
+            chunk=12, trunk=VlmConfig(vision=KeypointStemConfig(), model=model), codes=ResidualConfig(codes=8, width=64)
+        )
+    if size == "small":
+        return Config(chunk=16, trunk=_trunk(384, 6, 6))
+    return Config()
+
+
+def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
+    """The policy with random weights for a body's contract; its codes come from `Composition.fit`."""
+    seen, actions, known = contract.observation, contract.action, statistics or {}
+    width = config.trunk.model.width
+    readout = {"readout": LearnedTokens("readout", 1, width)}
+    encoders, backbone = vision_language(config.trunk, seen, extra=readout)
+    tokenizer = ResidualTokenizer(config.chunk, actions.dim, config.codes)
+    parts = Parts(
+        encoders=encoders,
+        backbone=backbone,
+        decoder=OffsetDecoder(
+            tokenizer, width, read="readout", chunk=config.chunk, dim=actions.dim, config=config.head
+        ),
+        state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
+        action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
+        weights={"offset": config.offset_weight},
+        inference=config.inference,
+    )
+    return Composition(chunked(contract, config.chunk), parts)
