@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-
-import embodia
 
 FOLDERS = ("policies", "world_models", "post_training")
 FIELDS = ("Title", "Year", "Source", "Composition", "Published", "Ours", "Deviations")
@@ -57,18 +56,23 @@ class Header:
 
 def headers() -> list[Header]:
     """All headers, sorted by folder and name."""
-    root = Path(embodia.__file__).parent
-    files = [path for folder in FOLDERS for path in sorted((root / folder).glob("[!_]*.py"))]
-    return [read_header(path) for path in files]
+    places = [(folder, Path(place)) for folder in FOLDERS for place in _places(folder)]
+    return [read_header(path, folder) for folder, place in places for path in sorted(place.glob("[!_]*.py"))]
 
 
-def read_header(path: Path) -> Header:
-    """The header of one file."""
+def _places(folder: str) -> Sequence[str]:
+    """Where the modules of a package lie; none where there is no such package yet."""
+    found = find_spec(f"embodia.{folder}")
+    return () if found is None else found.submodule_search_locations or ()
+
+
+def read_header(path: Path, folder: str) -> Header:
+    """The header of one file of the package `folder`."""
     doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     names = "|".join((*FIELDS, VARIANTS))
     found = re.findall(rf"^({names}):[ ]*(.*?)(?=^(?:{names}):|\Z)", doc, re.M | re.S)
     fields = {name: " ".join(text.split()) for name, text in found}
-    return Header(name=path.stem, folder=path.parent.name, summary=doc.split("\n")[0], fields=fields)
+    return Header(name=path.stem, folder=folder, summary=doc.split("\n")[0], fields=fields)
 
 
 def papers_page() -> str:

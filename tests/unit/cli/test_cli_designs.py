@@ -40,7 +40,7 @@ def shelf(tmp_path, monkeypatch):
         fields = "\n".join(f"{field}: {field.lower()} of {name}" for field in FIELDS[:-1])
         text = f'"""{name}.\n\n{fields}\n{variants}Deviations: none\n"""\n'
         (tmp_path / f"{name}.py").write_text(text)
-    found = [read_header(path) for path in sorted(tmp_path.glob("*.py"))]
+    found = [read_header(path, "policies") for path in sorted(tmp_path.glob("*.py"))]
     for module in (papers, where):
         monkeypatch.setattr(module, "headers", lambda: found)
     return found

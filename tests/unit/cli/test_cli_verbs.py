@@ -180,7 +180,7 @@ def test_a_header_is_read_without_running_its_file(tmp_path):
     path = tmp_path / "toy.py"
     fields = "\n".join(f"{name}: {name.lower()} of it,\n    in two lines" for name in FIELDS)
     path.write_text(f'"""A toy.\n\n{fields}\n"""\nraise SystemExit\n')
-    header = read_header(path)
+    header = read_header(path, "policies")
     assert header.summary == "A toy." and header.fields["Ours"] == "ours of it, in two lines"
     assert set(header.fields) == set(FIELDS) and header.folder == tmp_path.name
 
