@@ -22,9 +22,12 @@ from embodia.nn.transformer import TransformerConfig
 from embodia.parts.backbones.action_expert import ActionExpert
 from embodia.parts.backbones.language_model import LanguageModel
 from embodia.parts.compose import Composition, Parts, chunked
+from embodia.parts.decoders.beside import DecoderHead
 from embodia.parts.decoders.flow import FlowConfig, FlowDecoder
 from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.parts.encoders.state import StateToken
+from embodia.parts.speaking import SpeakerConfig, SpeechConfig, action_words, thinker
+from embodia.parts.thought import Thought, ThoughtConfig
 from embodia.parts.vlm import ModelConfig, TextConfig, VlmConfig, small_vlm, vision_language
 
 GEMMA_2B = TransformerConfig(width=2048, depth=18, heads=8, kv_heads=1, head_dim=256, mlp_width=16384)
@@ -45,6 +48,9 @@ class FlowVlaConfig:
     kind       how time enters the expert and which of its layers look where
     padded     state and action dimensions inside the network, 0 = the contract's own
     insulated  cut the gradient from the actions into the model that reads
+    thought    what is said before the action, and read by it; None says nothing
+    knowledge  actions that the reader learns to say beside the expert's, so that it learns what acting needs although
+               insulated; they are never said in use
     """
 
     vlm: VlmConfig = PALIGEMMA
@@ -54,6 +60,8 @@ class FlowVlaConfig:
     within: Literal["full", "causal"] = "full"
     padded: int = 32
     insulated: bool = False
+    thought: ThoughtConfig | None = None
+    knowledge: SpeechConfig | None = None
     flow: FlowConfig = field(default_factory=FlowConfig)
     normalization: Mode = "mean_std"
 
@@ -73,7 +81,7 @@ def tiny_vla(
     """Of 4 M parameters: steered keypoints, four layers, four noises and times for every observation that is read."""
     expert = TransformerConfig(width=128, mlp_width=384, **SHARED)
     return FlowVlaConfig(
-        vlm=VlmConfig(state="none"),
+        vlm=VlmConfig(state="none", model=TransformerConfig(width=192, mlp_width=384, **SHARED)),
         expert=expert,
         state=state,
         kind=kind or ExpertConfig(),
@@ -85,11 +93,16 @@ def tiny_vla(
 
 @dataclass(frozen=True)
 class FlowVla:
-    """What `flow_vla` made: encoders in the order in which they are read, the reader, the expert's decoder."""
+    """What `flow_vla` made: encoders in the order in which they are read, the reader, the expert, what else is learned.
+
+    `heads` are losses beside the flow's.
+    """
 
     encoders: dict[str, nn.Module]
     backbone: LanguageModel
     decoder: FlowDecoder
+    thought: Thought | None = None
+    heads: dict[str, nn.Module] = field(default_factory=dict)
 
 
 def flow_vla(
@@ -101,7 +114,6 @@ def flow_vla(
     later: Mapping[str, nn.Module] | None = None,
     beside: Mapping[str, nn.Module] | None = None,
     guide: nn.Module | None = None,
-    read: tuple[str, ...] = (),
     outputs: bool = False,
 ) -> FlowVla:
     """Encoders, reader and decoder with random weights for a body's contract.
@@ -110,7 +122,6 @@ def flow_vla(
     later    encoders of groups that see all before them and that nothing before them sees
     beside   encoders of groups that only a guide or a head reads
     guide    what is added to the expert's tokens before they become a velocity
-    read     groups that come behind the cache (a thought) and that the actions see too
     outputs  hidden states of the reader are used
 
     Raises `ConfigError` when reader and expert cannot share a cache.
@@ -123,23 +134,34 @@ def flow_vla(
     if mixed and not config.vlm.causal:
         together = tuple(name for name in encoders if name not in behind)
         model.attention.update(dict.fromkeys(together, together))
-    if not (outputs or read):
+    reader = SpeakerConfig(vlm=config.vlm, thought=config.thought)
+    thought = thinker(reader, model, config.vlm.model.width)
+    if not (outputs or thought or config.knowledge):
         silence(model)
-    seen = (*encoders, *read, *suffix)
-    width = config.padded or contract.action.dim
-    table = {**{name: (*encoders, *read, name) for name in suffix}, "action": (*seen, "action")}
+    spoken = () if thought is None else (thought.name,)
+    seen, width = (*encoders, *spoken), config.padded or contract.action.dim
+    table = {**{name: (*seen, name) for name in suffix}, "action": (*seen, *suffix, "action")}
     expert = ActionExpert(
         config.expert,
         width,
         chunk,
         table,
+        optional=spoken,
         expert=config.kind,
         within=config.within,
         insulated=config.insulated,
         guide=guide,
     )
     decoder = FlowDecoder(expert, config.flow, contract.action.dim, chunk, width)
-    return FlowVla({**encoders, **suffix, **(beside or {})}, model, decoder)
+    heads = _knowledge(contract, chunk, config, model)
+    return FlowVla({**encoders, **suffix, **(beside or {})}, model, decoder, thought, heads)
+
+
+def _knowledge(contract: Contract, chunk: int, config: FlowVlaConfig, model: LanguageModel) -> dict[str, nn.Module]:
+    if config.knowledge is None:
+        return {}
+    said = action_words(config.knowledge, model, config.vlm.model.width, contract.action.dim, chunk)
+    return {"knowledge": DecoderHead(said)}
 
 
 def _states(contract: Contract, config: FlowVlaConfig) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
@@ -187,6 +209,8 @@ def flow_policy(
         encoders=made.encoders,
         backbone=made.backbone,
         decoder=more.pop("decoder", made.decoder),
+        thought=more.pop("thought", made.thought),
+        heads={**made.heads, **more.pop("heads", {})},
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(acted.dim, config.normalization, known.get(acted.statistics_key)),
         **more,

@@ -13,11 +13,13 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 from bodies import gripper_arm
 
 from embodia.core.errors import ConfigError
-from embodia.core.invent import invent_observation
+from embodia.core.invent import invent_batch, invent_observation
 from embodia.core.types import Observation, TokenGroup
 from embodia.nn.bins import bin_centres, state_bins
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.flow_vla import FlowVlaConfig, flow_policy, flow_vla, tiny_vla
+from embodia.parts.thought import ThoughtConfig
+from embodia.policies import PolicySpec, make, pi05
 
 ARM = gripper_arm()
 
@@ -129,3 +131,62 @@ def test_binned_state_knows_no_more_than_its_bins():
     one, other = token(Observation(state=near)).tokens
     assert torch.equal(one, other)
     assert not torch.allclose(one, token(Observation(state=far)).tokens[0])
+
+
+def spoken(**changes):
+    policy = make(PolicySpec(name="pi05", size="tiny", contract=ARM, config=pi05_config(**changes)), seed=0)
+    return policy, invent_batch(policy.contract, 4).map(torch.from_numpy)
+
+
+def pi05_config(**changes):
+    config = pi05.preset("tiny")
+    return replace(config, model=replace(config.model, **changes))
+
+
+def test_the_actions_read_the_sub_task():
+    policy, batch = spoken()
+    policy.eval()
+    seen, noise, time = policy.normalize(batch.observation), torch.randn(4, 12, 4), torch.rand(4)
+    assert policy.decoder.velocity.attention["action"] == ("image", "language", "state", "thought", "action")
+    found = []
+    for texts in (("open",) * 4, ("close",) * 4, ("",) * 4):
+        with torch.no_grad():
+            told, _ = policy.thought.teach(bare(policy, seen), texts)
+            found.append(policy.decoder.velocity(policy.decoder.velocity.condition(told), noise, time))
+    assert not torch.allclose(found[0], found[1]) and not torch.allclose(found[0], found[2])
+
+
+def bare(policy, seen):
+    """What is read before anything is said."""
+    groups, _ = policy._encode(seen)
+    return policy._think(groups)
+
+
+def test_a_silent_policy_acts_all_the_same():
+    policy, batch = spoken(thought=ThoughtConfig(length=16, silent=True))
+    chunk, _ = policy.eval().act(batch.observation, None, torch.Generator().manual_seed(0))
+    assert np.isfinite(chunk.actions).all()
+
+
+def test_insulated_knowledge_reaches_the_reader_and_the_flow_does_not():
+    config = pi05.insulated(pi05.preset("tiny"))
+    policy = make(PolicySpec(name="pi05", size="tiny", contract=ARM, config=config), seed=0)
+    batch = invent_batch(policy.contract, 4).map(torch.from_numpy)
+    assert policy.must_fit
+    policy.fit(batch.chunk.actions)
+    reader = policy.backbone.engine.layers[0].attention.key.weight
+    for name, reached in (("flow", False), ("token", True), ("thought", True)):
+        policy.zero_grad()
+        policy.loss_terms(batch, torch.Generator().manual_seed(0))[name].sum().backward()
+        assert (reader.grad is not None and bool(reader.grad.any())) == reached, name
+
+
+def test_knowledge_is_never_said_in_use():
+    plain, batch = spoken()
+    config = pi05.insulated(pi05.preset("tiny"))
+    knowing = make(PolicySpec(name="pi05", size="tiny", contract=ARM, config=config), seed=5)
+    knowing.load_state_dict(plain.state_dict(), strict=False)
+    acted = [
+        p.eval().act(batch.observation, None, torch.Generator().manual_seed(0))[0].actions for p in (plain, knowing)
+    ]
+    np.testing.assert_allclose(*acted, atol=1e-6)

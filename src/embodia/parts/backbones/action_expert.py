@@ -37,6 +37,7 @@ class ActionExpert(nn.Module):
     """Velocity of noisy actions (B H A) at a time (B,), given a prefix cache (pi0's suffix, arXiv 2410.24164).
 
     attention  suffix group name -> names it looks at, in order; the last one, "action", is made here from noisy actions
+    optional   names that need not be there (a thought that was not thought); they are looked at where they are
     expert     how time enters and which layers look where; the default is pi0's
     within     "causal": an action looks at those before it alone
     insulated  True cuts the gradient from the actions into the prefix
@@ -50,6 +51,7 @@ class ActionExpert(nn.Module):
         horizon: int,
         attention: Mapping[str, tuple[str, ...]],
         *,
+        optional: tuple[str, ...] = (),
         expert: ExpertConfig | None = None,
         within: Literal["full", "causal"] = "full",
         insulated: bool = False,
@@ -57,6 +59,7 @@ class ActionExpert(nn.Module):
     ) -> None:
         super().__init__()
         self.attention, self.horizon, self.insulated = dict(attention), horizon, insulated
+        self.optional = optional
         self.within: Literal["full", "causal"] = within
         self.transformer = ExpertTransformer(config, expert)
         self.adaptive = self.transformer.expert.time == "adaptive"
@@ -70,10 +73,11 @@ class ActionExpert(nn.Module):
 
     def condition(self, context: Context, n: int = 1) -> Condition:
         """What all steps of n samples share: B * n rows, the samples of one batch entry adjacent."""
-        before = [declare(context.groups, name, seen) for name, seen in self.attention.items() if name != "action"]
         cache: Cache = context.cache.detach() if self.insulated else context.cache
+        attention = self._attention(cache)
+        before = [declare(context.groups, name, seen) for name, seen in attention.items() if name != "action"]
         blank = self.action_in.weight.new_zeros(len(cache.mask), self.horizon, self.action_in.out_features)
-        seen = self.attention["action"]
+        seen = attention["action"]
         actions = TokenGroup(name="action", tokens=blank, mask=None, attends_to=seen, within=self.within)
         plan = self.transformer.plan(concatenate([*before, actions]), cache)
         guide = None if self.guide is None else repeat_rows(self.guide(context), n)
@@ -92,6 +96,10 @@ class ActionExpert(nn.Module):
         before = condition.before.to(tokens.dtype)
         found = self.transformer.run(torch.cat([before, tokens], dim=1), condition.plan, steer)[:, before.shape[1] :]
         return self.action_out(found if condition.guide is None else found + condition.guide).float()
+
+    def _attention(self, cache: Cache) -> dict[str, tuple[str, ...]]:
+        lost = set(self.optional) - {item.name for item in cache.spans}
+        return {name: tuple(one for one in seen if one not in lost) for name, seen in self.attention.items()}
 
     def spans(self, lengths: Mapping[str, int]) -> list[Span]:
         """The suffix's declaration for a table; `lengths` gives the number of tokens of the groups before "action"."""
