@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -162,7 +163,13 @@ def validation_batches(
         place = order[np.arange(start, min(start + batch_size, max(len(order), start + 1))) % len(order)]
         choice = np.zeros(len(place), dtype=np.uint64)
         part = Samples(source=source[place], frame=frame[place], choice=choice)
-        window = {"chunk": chunk, "history": history, "cameras": cameras, "ahead": ahead, "later": later}
+        window: dict[str, Any] = {
+            "chunk": chunk,
+            "history": history,
+            "cameras": cameras,
+            "ahead": ahead,
+            "later": later,
+        }
         yield fetch(mixture, part, **window, answers=answers, paraphrases=False)
 
 
@@ -197,6 +204,7 @@ def _join_seen(parts: Sequence[Observation], order: Ids) -> Observation:
         keys = getattr(parts[0], get)
         return {key: np.concatenate([getattr(part, get)[key] for part in parts])[order] for key in keys}
 
+    felt: dict[str, Any] = {name: array(name) for name in _SENSES if getattr(parts[0], name) is not None}
     return replace(
         parts[0],
         images=mapping("images"),
@@ -205,5 +213,5 @@ def _join_seen(parts: Sequence[Observation], order: Ids) -> Observation:
         time_s=array("time_s"),
         instruction=tuple(sentences[place] for place in order) if sentences else (),
         depth=mapping("depth"),
-        **{name: array(name) for name in _SENSES if getattr(parts[0], name) is not None},
+        **felt,
     )

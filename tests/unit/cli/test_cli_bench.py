@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,16 +78,45 @@ def test_one_failure_does_not_stop_the_others(measured, capsys, monkeypatch):
 
 
 def test_a_process_of_its_own_gets_every_option(monkeypatch):
-    seen = []
+    seen, shown = [], []
 
-    def run(words, env, **_):
+    def run(words, env, stderr, **_):
         seen.append((words, env["OMP_NUM_THREADS"]))
+        shown.append(stderr)
         return type("Done", (), {"returncode": 1, "stderr": "first\nlast line\n"})()
 
     monkeypatch.setattr(verb.subprocess, "run", run)
-    options = verb.Options(minutes=2.0, runs=Path("a"), results=Path("b"), again=True)
+    options = verb.Options(minutes=2.0, runs=Path("a"), results=Path("b"), again=True, workers=2)
     assert verb._alone("act", options).endswith("last line")
+    verb._alone("act", replace(options, workers=1))
+    assert shown == [verb.subprocess.PIPE, None], "alone at work, progress is seen"
     words, threads = seen[0]
     told = entry.parse(verb, "bench", words[words.index("bench") + 1 :])
     assert threads == "1" and told.policy == ("act",) and told.workers == 1
     assert (told.minutes, told.runs, told.results, told.again) == (2.0, Path("a"), Path("b"), True)
+
+
+def test_a_rehearsal_tells_what_fails_and_goes_on(measured, capsys, monkeypatch):
+    def rehearse(name, config, data):
+        if name == "act":
+            raise ValueError("shapes\n differ")
+        return bench.Rehearsal(name=name, parameters=2_500_000, step_s=0.5, decision_s=0.01, samples_per_s=128.0)
+
+    monkeypatch.setattr(bench, "rehearse", rehearse)
+    assert entry.main(["bench", "zoo", "--dry", "--policy", "act", "pi0"]) == 1
+    failed, fine = capsys.readouterr().out.splitlines()
+    assert failed.split()[:2] == ["FAILED", "act"] and "ValueError: shapes differ" in failed
+    assert fine.split()[:2] == ["ok", "pi0"] and "2.50 M" in fine and "128 samples/s" in fine
+    assert measured == [] and entry.main(["bench", "zoo", "--dry", "--policy", "pi0"]) == 0
+
+
+def test_each_policy_learns_from_the_recording_that_it_wants(measured, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(bench, "senses_of", lambda name, config: "rgb,points" if name == "pi0" else "rgb")
+    monkeypatch.setattr(bench, "rehearse", lambda name, config, data: seen.update({name: data}) or fine(name))
+    entry.main(["bench", "zoo", "--dry", "--policy", "pi0", "act"])
+    assert seen == {"pi0": Path("runs/zoo/rgb,points"), "act": Path("runs/zoo/rgb")}
+
+
+def fine(name):
+    return bench.Rehearsal(name=name, parameters=1, step_s=1.0, decision_s=1.0, samples_per_s=1.0)

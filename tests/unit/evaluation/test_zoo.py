@@ -192,3 +192,6 @@ def test_one_policy_all_the_way(tmp_path):
     assert found["protocol"] == fingerprint(config) and bench.measured(path, config)
     assert found["command"] == "embodia bench zoo --policy act --minutes 0.02"
     assert found["verdict"] == "may not listen, may not look"
+    rehearsed = bench.rehearse("act", config, data)
+    assert rehearsed.parameters == found["policy"]["parameters"] and rehearsed.decision_s > 0
+    assert rehearsed.samples_per_s == pytest.approx(4 / rehearsed.step_s)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+
+from embodia.core.errors import EmbodiaError
 
 if TYPE_CHECKING:
     from embodia.evaluation.zoo.protocol import ZooConfig
@@ -24,8 +26,13 @@ EXAMPLES = (
     "embodia bench zoo --policy act",
     "embodia bench zoo --policy act pi0 --again",
     "embodia bench zoo --workers 2",
+    "embodia bench zoo --dry --demonstrations 1",
     "embodia bench zoo --policy act --minutes 1 --results runs/quick",
 )
+
+
+_FAILURES = (EmbodiaError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+"""What a policy that does not fit its data may raise; a rehearsal tells it and goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +55,8 @@ class Options:
     """Folder of demonstrations, runs and reports."""
     results: Path = Path("results/zoo")
     """Folder of result files."""
+    dry: bool = False
+    """Only rehearse: one batch and one decision of each policy, to see what fails and how fast the rest is."""
     again: bool = False
     """Begin anew where there is a result or an unfinished run."""
     json: bool = False
@@ -57,28 +66,63 @@ class Options:
 def run(options: Options) -> int:
     """Measure what has no result yet, print the table; 1 when a policy failed."""
     from embodia.cli.progress import ProgressBar
-    from embodia.evaluation.zoo.bench import demonstrations, measured, senses_of
+    from embodia.evaluation.zoo.bench import measured
     from embodia.policies import FOLDER
 
     config = _config(options)
     names = options.policy or tuple(FOLDER.names())
     for name in names:
         FOLDER.load(name)
+    if options.dry:
+        return _rehearse(names, options, config)
     todo = [name for name in names if options.again or not measured(options.results / f"{name}.json", config)]
     failed: list[str] = []
     if todo:
         with ProgressBar() as progress:
-            senses = {name: senses_of(name, config) for name in todo}
-            data = {
-                wanted: demonstrations(config, options.runs, progress, options.workers, wanted)
-                for wanted in dict.fromkeys(senses.values())
-            }
+            data = {senses: path for senses, path, _ in _recorded(todo, options, config, progress)}
             if len(todo) == 1:
                 _measure(todo[0], options, config, data, progress)
             else:
                 failed = _spread(todo, options, progress)
     _show(options, names)
     return int(bool(failed))
+
+
+def _recorded(
+    names: Sequence[str], options: Options, config: ZooConfig, progress: Any
+) -> Iterator[tuple[str, Path, list[str]]]:
+    """What has to be recorded for some policies, where it lies now, and who wants it."""
+    from embodia.evaluation.zoo.bench import demonstrations, senses_of
+
+    wanted: dict[str, list[str]] = {}
+    for name in names:
+        wanted.setdefault(senses_of(name, config), []).append(name)
+    for senses, who in wanted.items():
+        yield senses, demonstrations(config, options.runs, progress, options.workers, senses), who
+
+
+def _rehearse(names: Sequence[str], options: Options, config: ZooConfig) -> int:
+    """A line a policy; 1 when one failed."""
+    import torch
+
+    from embodia.cli.progress import ProgressBar
+    from embodia.evaluation.zoo.bench import rehearse
+
+    torch.set_num_threads(1)
+    failed = 0
+    with ProgressBar() as progress:
+        recorded = list(_recorded(names, options, config, progress))
+    for _, data, who in recorded:
+        for name in who:
+            try:
+                found = rehearse(name, config, data)
+            except _FAILURES as error:
+                failed += 1
+                print(f"FAILED  {name:<22}{type(error).__name__}: {' '.join(str(error).split())[:300]}", flush=True)
+                continue
+            pace = f"{found.samples_per_s:7.0f} samples/s, decision {1e3 * found.decision_s:7.1f} ms"
+            print(f"ok      {name:<22}{found.parameters / 1e6:6.2f} M, {pace}", flush=True)
+    return int(failed > 0)
 
 
 def _config(options: Options) -> ZooConfig:
@@ -122,14 +166,17 @@ def _spread(names: Sequence[str], options: Options, progress: Any) -> list[str]:
 
 
 def _alone(name: str, options: Options) -> str:
-    """Empty when it went well, else the last lines of what it said."""
+    """Empty when it went well, else the last lines of what it said; alone at work it shows its own progress."""
     words = [sys.executable, "-m", "embodia.cli", "bench", options.what, "--policy", name]
     for flag in ("minutes", "episodes", "demonstrations", "runs", "results"):
         words += [f"--{flag}", str(getattr(options, flag))]
     words += ["--again"] if options.again else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    return "" if done.returncode == 0 else done.stderr.strip()[-2000:]
+    shown = None if options.workers == 1 else subprocess.PIPE
+    done = subprocess.run(words, env=environment, stdout=subprocess.DEVNULL, stderr=shown, text=True, check=False)
+    if done.returncode == 0:
+        return ""
+    return (done.stderr or "").strip()[-2000:] or f"status {done.returncode}"
 
 
 def _show(options: Options, names: Sequence[str]) -> None:

@@ -6,14 +6,15 @@ a process of its own with one thread, or the processor time is not that of one c
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from embodia.core.clock import ProcessorClock, SystemClock
+from embodia.core.clock import Clock, ProcessorClock, SystemClock
 from embodia.core.errors import ConfigError, ContractError
 from embodia.core.protocols import Policy
 from embodia.core.specs import Contract
@@ -41,6 +42,7 @@ from embodia.generate.collect import collect
 from embodia.parts.compose import parameter_count
 from embodia.policies import PolicySpec
 from embodia.training.checkpoint import load_policy
+from embodia.training.feed import to_torch
 from embodia.training.loop import Result, fit
 from embodia.training.sources import from_mixture, outline
 
@@ -125,6 +127,45 @@ def measure(
     return read_result(result)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """One step of training and one decision: parameters, processor seconds of each, samples a second that follow."""
+
+    name: str
+    parameters: int
+    step_s: float
+    decision_s: float
+    samples_per_s: float
+
+
+def rehearse(name: str, config: ZooConfig, data: Path, size: str = "tiny") -> Rehearsal:
+    """One batch forwards and backwards and one decision of an untrained policy, each the second of two.
+
+    Raises what building and computing raise: what would end a run early ends this at once.
+    """
+    recipe, clock, dataset = training(config), ProcessorClock(), Dataset.open(data)
+    spec = PolicySpec(name=name, size=size, contract=dataset.contract)
+    factories = from_mixture(recipe, spec, Mixture([(dataset, 1.0)]))
+    policy: Any = factories.policy()
+    batch = to_torch(next(factories.batches(0, 0, 1)), torch.device("cpu"))
+    rng = torch.Generator().manual_seed(0)
+    seen = _first(dataset, policy)
+
+    def step() -> None:
+        policy.loss(batch, rng)[0].backward()
+
+    step_s = _second(step, clock)
+    policy.eval()
+    decision_s = _second(lambda: policy.act(seen, None, rng), clock)
+    return Rehearsal(
+        name=name,
+        parameters=parameter_count(policy),
+        step_s=step_s,
+        decision_s=decision_s,
+        samples_per_s=config.batch_size / max(step_s, 1e-9),
+    )
+
+
 def families(per_task: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Family -> success rate and n over its tasks."""
     found: dict[str, list[tuple[float, int]]] = {}
@@ -132,6 +173,14 @@ def families(per_task: dict[str, Any]) -> dict[str, dict[str, float]]:
         found.setdefault(task.split("/")[0], []).append((entry["success_rate"], entry["n"]))
     counted = {name: (sum(rate * n for rate, n in rows), sum(n for _, n in rows)) for name, rows in found.items()}
     return {name: {"success_rate": wins / n, "n": n} for name, (wins, n) in counted.items()}
+
+
+def _second(work: Callable[[], object], clock: Clock) -> float:
+    """Seconds of the second of two calls."""
+    work()
+    began_s = clock.now_s()
+    work()
+    return clock.now_s() - began_s
 
 
 def _outlined(name: str, size: str, contract: Contract) -> int | None:
