@@ -6,6 +6,7 @@ watch: a router that sends everything to one expert still trains; `balance` is t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -40,16 +41,24 @@ class Routing:
 class SparseMoe(nn.Module):
     """Tokens (B N D) through the `top` best of `experts` feed-forward networks of `hidden`, weighted by their chances.
 
-    With one chosen expert its weight is its chance, so that the router learns; with several, weights sum to one.
+    `expert` makes one, a plain feed-forward network if it is None. With one chosen expert its weight is its chance, so
+    that the router learns; with several, weights sum to one.
     """
 
-    def __init__(self, width: int, hidden: int, experts: int = 4, top: int = 1) -> None:
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        experts: int = 4,
+        top: int = 1,
+        expert: Callable[[], nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         if not 1 <= top <= experts:
             raise ConfigError(f"{top} of {experts} experts cannot be chosen", leaf="top")
         self.top = top
         self.router = nn.Linear(width, experts, bias=False)
-        self.experts = nn.ModuleList(FeedForward(width, hidden) for _ in range(experts))
+        self.experts = nn.ModuleList(expert() if expert else FeedForward(width, hidden) for _ in range(experts))
 
     def route(self, x: Tensor) -> Routing:
         """Which experts every token goes to; chances are computed in float32."""

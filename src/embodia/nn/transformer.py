@@ -131,14 +131,7 @@ class Transformer(nn.Module):
 
     def plan(self, joined: Joined, cache: Cache | None) -> tuple[Table, Tensor]:
         """Rotary table and attention mask: what depends on the layout alone and can be made once for many steps."""
-        keys, key_mask, start = joined.spans, joined.mask, None
-        if cache is not None:
-            verify_prefix(cache.spans, joined.spans)
-            keys, key_mask = continued(cache.spans, keys), torch.cat([cache.mask, key_mask], dim=1)
-            start = cache.next_position()
-        verify(keys)
-        table = rotary_table(positions(joined.mask, start), self.config.head_dim, self.config.rope_theta)
-        return table, attention_mask(joined.spans, keys, key_mask)
+        return plan(joined, cache, self.config.head_dim, self.config.rope_theta)
 
     def run(
         self, x: Tensor, table: Table, mask: Tensor, cache: Cache | None, *, outputs: bool = True
@@ -174,6 +167,18 @@ class Transformer(nn.Module):
         if self.config.recompute and torch.is_grad_enabled():
             return checkpoint(layer, x, table, mask, past, use_reentrant=False)
         return layer(x, table, mask, past)
+
+
+def plan(joined: Joined, cache: Cache | None, head_dim: int, theta: float) -> tuple[Table, Tensor]:
+    """Rotary table and attention mask of groups behind a cache. Raises `ConfigError` for what cannot be meant."""
+    keys, key_mask, start = joined.spans, joined.mask, None
+    if cache is not None:
+        verify_prefix(cache.spans, joined.spans)
+        keys, key_mask = continued(cache.spans, keys), torch.cat([cache.mask, key_mask], dim=1)
+        start = cache.next_position()
+    verify(keys)
+    table = rotary_table(positions(joined.mask, start), head_dim, theta)
+    return table, attention_mask(joined.spans, keys, key_mask)
 
 
 def initialise(module: nn.Module, depth: int) -> None:

@@ -15,16 +15,20 @@ from torch import nn
 
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
+from embodia.nn.mixture import MixtureConfig
 from embodia.nn.normalize import Mode, Normalizer
 from embodia.nn.unet1d import UNet1d, UNetConfig
 from embodia.parts.backbones.language_model import LanguageModel
 from embodia.parts.compose import Composition, Inference, Parts, chunked
+from embodia.parts.decoders.balance import BalanceHead
 from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
 from embodia.parts.decoders.dit import AdaptiveDit, DitConfig, TokenDit
 from embodia.parts.decoders.in_sequence import InSequence
 from embodia.parts.decoders.told import ToldDenoiser
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.state import StateVector
+from embodia.parts.speaking import SpeakerConfig, thinker
+from embodia.parts.thought import ThoughtConfig
 from embodia.parts.vlm import VlmConfig, vision_language
 
 NetConfig: TypeAlias = DitConfig | UNetConfig | None
@@ -34,16 +38,21 @@ NetConfig: TypeAlias = DitConfig | UNetConfig | None
 class DiffusionVlaConfig:
     """A vision-language model whose actions are denoised.
 
-    told   "token": one learned token that the model reads last; "mean": the mean of its hidden states and the raw
-           state; "sequence": the model denoises by itself, `net` is then None
-    net    the denoiser
+    told     "token": one learned token that the model reads last; "mean": the mean of its hidden states and the raw
+             state; "sequence": the model denoises by itself, `net` is then None
+    net      the denoiser
+    thought  what is said before acting and modulates the mean; `answers` names the kind of text it learns from
+    weights  of loss terms, 1 where not named
     """
 
     chunk: int = 12
     vlm: VlmConfig = field(default_factory=VlmConfig)
+    thought: ThoughtConfig | None = None
+    answers: str = ""
     told: Literal["token", "mean", "sequence"] = "token"
     net: NetConfig = field(default_factory=lambda: DitConfig(width=192, depth=3, heads=6))
     diffusion: DiffusionConfig = field(default_factory=lambda: DiffusionConfig(draws=4))
+    weights: Mapping[str, float] = field(default_factory=dict)
     normalization: Mode = "min_max"
     inference: Inference = field(default_factory=Inference)
 
@@ -57,8 +66,8 @@ class DiffusionVla:
     decoder: ChunkDiffusion
 
 
-def diffusion_vla(contract: Contract, config: DiffusionVlaConfig, *, reasoning: str = "") -> DiffusionVla:
-    """Encoders, model and head with random weights; `reasoning` names the group of words that modulates "mean"."""
+def diffusion_vla(contract: Contract, config: DiffusionVlaConfig) -> DiffusionVla:
+    """Encoders, model and head with random weights for a body's contract."""
     seen, actions, width = contract.observation, contract.action, config.vlm.model.width
     token = {"cognition": LearnedTokens("cognition", 1, width)} if config.told == "token" else {}
     encoders, backbone = vision_language(config.vlm, seen, outputs=config.told != "sequence", extra=token)
@@ -66,7 +75,8 @@ def diffusion_vla(contract: Contract, config: DiffusionVlaConfig, *, reasoning: 
         read = tuple(encoders)
         encoders["proprio"] = StateVector("proprio")
         inner = _denoiser(config, actions.dim, width)
-        net: nn.Module = ToldDenoiser(inner, width, seen.state_dim, read=read, reasoning=reasoning)
+        words = "thought" if config.thought else ""
+        net: nn.Module = ToldDenoiser(inner, width, seen.state_dim, read=read, reasoning=words)
         head = ChunkDiffusion(config.diffusion, net, actions.dim, config.chunk)
     elif config.told == "token":
         blank = width if config.diffusion.drop else 0
@@ -88,9 +98,15 @@ def composed(
 ) -> Composition:
     """The policy; `decoder` takes the place of the diffusion head alone."""
     seen, actions, known = contract.observation, contract.action, statistics or {}
+    routed = isinstance(config.vlm.model, MixtureConfig) and config.vlm.model.mixture == "routed"
+    thinking = SpeakerConfig(vlm=config.vlm, thought=config.thought)
     parts = Parts(
         encoders=made.encoders,
         backbone=made.backbone,
+        thought=thinker(thinking, made.backbone, config.vlm.model.width),
+        answers=config.answers,
+        heads={"balance": BalanceHead()} if routed else {},
+        weights=config.weights,
         decoder=decoder or made.decoder,
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),

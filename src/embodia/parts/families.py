@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from embodia.nn.projector import ProjectorConfig
+from embodia.nn.transformer import TransformerConfig
 from embodia.parts.backbones.hub import HubConfig
 from embodia.parts.encoders.towers import DualConfig, TowerConfig
 from embodia.parts.vlm import TextConfig, VlmConfig
@@ -41,6 +42,19 @@ VICUNA_7B = HubConfig(family="llama", width=4096, depth=32, heads=32, kv_heads=3
 LLAMA3_8B = HubConfig(
     family="llama", width=4096, depth=32, heads=32, kv_heads=8, mlp_width=14336, theta=500000.0, epsilon=1e-5
 )
+
+QWEN2_2B = TransformerConfig(
+    width=1536,
+    depth=28,
+    heads=12,
+    kv_heads=2,
+    head_dim=128,
+    mlp_width=8960,
+    activation="silu",
+    norm="llama",
+    rope_theta=1e6,
+)
+"""Qwen2 1.5B's sizes, the language model of Qwen2-VL 2B, for our own layers, which have no biases."""
 
 
 def prismatic_llama2_7b() -> VlmConfig:

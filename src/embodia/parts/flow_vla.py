@@ -17,6 +17,7 @@ from embodia.core.errors import ConfigError
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.expert import ExpertConfig
+from embodia.nn.mixture import MixtureConfig
 from embodia.nn.normalize import Mode, Normalizer
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.backbones.action_expert import ActionExpert
@@ -186,6 +187,7 @@ def silence(model: LanguageModel) -> None:
 
 def require_same_cache(reader: ModelConfig, expert: TransformerConfig) -> None:
     """Raise `ConfigError` unless `expert` can look at what `reader` cached: equal heads, equally turned."""
+    reader = reader.base if isinstance(reader, MixtureConfig) else reader
     head_dim = reader.head_dim or reader.width // reader.heads
     theta = reader.rope_theta if isinstance(reader, TransformerConfig) else reader.theta
     theirs, ours = (reader.kv_heads, head_dim, theta), (expert.kv_heads, expert.head_dim, expert.rope_theta)

@@ -15,6 +15,7 @@ from torch import nn
 
 from embodia.core.specs import ObservationSpec
 from embodia.nn.gpt import Gpt, GptConfig
+from embodia.nn.mixture import MixtureConfig, MixtureTransformer
 from embodia.nn.projector import ProjectorConfig
 from embodia.nn.shared import Shared
 from embodia.nn.transformer import Transformer, TransformerConfig
@@ -29,7 +30,7 @@ from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.tokenizers.text import ByteTokenizer, FileTokenizer
 
-ModelConfig: TypeAlias = TransformerConfig | HubConfig | GptConfig
+ModelConfig: TypeAlias = TransformerConfig | HubConfig | GptConfig | MixtureConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +129,8 @@ def engine(config: ModelConfig) -> nn.Module:
     """The layers a configuration asks for; every engine can give hidden states behind its cache."""
     if isinstance(config, HubConfig):
         return HubTransformer(config)
+    if isinstance(config, MixtureConfig):
+        return MixtureTransformer(config)
     return Gpt(config) if isinstance(config, GptConfig) else Transformer(config)
 
 
