@@ -24,7 +24,7 @@ class Upper(nn.Module):
 
     every   decisions of the faster system for one message
     stale   steps that a message is old at most in training; the age is drawn anew for every sample
-    spoken  the text that was said takes the place of the faster system's instruction
+    spoken  the text that was said takes the place of the faster system's instruction; with `beside` it follows it
     Raises `ConfigError` for a text to be handed on that nobody says, or rates that are not positive.
     """
 
@@ -39,6 +39,7 @@ class Upper(nn.Module):
         every: int = 1,
         stale: int = 0,
         spoken: bool = False,
+        beside: bool = False,
     ) -> None:
         super().__init__()
         if every < 1 or stale < 0:
@@ -47,7 +48,7 @@ class Upper(nn.Module):
             raise ConfigError("a text is handed on, and nothing says it", leaf="spoken")
         self.encoders = nn.ModuleDict(dict(encoders))
         self.link, self.backbone, self.thought, self.decoder = link, backbone, thought, decoder
-        self.every, self.stale, self.spoken = every, stale, spoken
+        self.every, self.stale, self.spoken, self.beside = every, stale, spoken, beside
 
     def teach(self, batch: Batch, rng: torch.Generator | None) -> tuple[Message, dict[str, Tensor]]:
         """The message about a moment up to `stale` steps ago, and the upper system's own loss terms, "upper_<name>"."""
@@ -56,7 +57,7 @@ class Upper(nn.Module):
             context, terms = self.thought.teach(context, batch.answer)  # type: ignore[operator]
         if self.decoder is not None:
             terms = {**terms, **self.decoder.loss_terms(context, batch.chunk, rng)}  # type: ignore[operator]
-        said = _heard(batch.answer, batch.observation.instruction) if self.spoken else ()
+        said = self._heard(batch.answer, batch.observation.instruction)
         return self._message(context, said), {f"upper_{key}": v for key, v in terms.items()}
 
     def speak(self, observation: Observation, rng: torch.Generator | None) -> Message:
@@ -64,7 +65,16 @@ class Upper(nn.Module):
         context, said = self._read(observation.map(lambda array: array[:, -1:])), ()
         if self.thought is not None:
             context, said = self.thought.speak(context, rng)  # type: ignore[operator]
-        return self._message(context, _heard(said, observation.instruction) if self.spoken else ())
+        return self._message(context, self._heard(said, observation.instruction))
+
+    def _heard(self, said: Sequence[str], instruction: Sequence[str]) -> tuple[str, ...]:
+        """What the faster system hears: what was said, or where nothing was, the instruction; () for no text at all."""
+        if not self.spoken:
+            return ()
+        pairs = zip(said or instruction, instruction, strict=True)
+        if self.beside:
+            return tuple(f"{told}: {text}" if said and text else told for text, told in pairs)
+        return tuple(text or told for text, told in pairs)
 
     def _read(self, observation: Observation) -> Context:
         groups = {group.name: group for group in (encoder(observation) for encoder in self.encoders.values())}
@@ -87,8 +97,3 @@ class Upper(nn.Module):
 
         age = integers(self.stale + 1, (batch,), torch.zeros(()), rng)
         return observation.map(pick)
-
-
-def _heard(said: Sequence[str], instruction: Sequence[str]) -> tuple[str, ...]:
-    """What the faster system hears: what was said, or where nothing was, the instruction."""
-    return tuple(text or told for text, told in zip(said or instruction, instruction, strict=True))

@@ -31,7 +31,7 @@ from embodia.parts.links.text import TextLink
 from embodia.parts.links.tokens import TokenLink
 from embodia.parts.links.tool import Tool, ToolLink
 from embodia.parts.links.traj import TrajectoryLink
-from embodia.parts.upper import Upper, _heard
+from embodia.parts.upper import Upper
 from embodia.policies import PolicySpec, make
 
 TOOLS = (Tool(name="push", description="push it"), Tool(name="lift", description="lift it"))
@@ -204,8 +204,13 @@ def _joined(groups):
 
 
 def test_the_lower_system_hears_the_words_or_else_the_instruction():
-    assert _heard(("open it", ""), ("tidy", "push")) == ("open it", "push")
-    assert _heard((), ("tidy", "push")) == ("tidy", "push")
+    instead = Upper({}, TextLink(), thought=nn.Identity(), spoken=True)
+    assert instead._heard(("open it", ""), ("tidy", "push")) == ("open it", "push")
+    assert instead._heard((), ("tidy", "push")) == ("tidy", "push")
+    beside = Upper({}, TextLink(), thought=nn.Identity(), spoken=True, beside=True)
+    assert beside._heard(("open it", ""), ("tidy", "push")) == ("tidy: open it", "push")
+    assert beside._heard((), ("tidy", "push")) == ("tidy", "push")
+    assert Upper({}, TextLink())._heard(("open it",), ("tidy",)) == ()
 
 
 def test_a_denoiser_reads_every_token_of_its_memory_once():
