@@ -197,3 +197,49 @@ def test_up_vla_learns_to_describe_and_says_nothing_in_use():
     assert {"thought", "picture", "picture_codes"} <= set(terms) and terms["thought"][0] > 0
     _, carry = policy.act(invent_observation(ARM, 1, history=policy.history), None, rng())
     assert carry.thought == ()
+
+
+def test_worldvla_hides_earlier_actions_and_foretells_from_the_true_ones():
+    policy = tiny("worldvla")
+    assert "act" not in policy.backbone.attention["act"]
+    assert "act" in tiny("worldvla", hidden=False).backbone.attention["act"]
+    seen = batch_for(policy)
+    seen = replace(seen, chunk=replace(seen.chunk, valid=torch.ones_like(seen.chunk.valid)))
+    other = replace(seen, chunk=replace(seen.chunk, actions=-seen.chunk.actions))
+    assert not torch.allclose(policy.loss_terms(seen, rng())["world"], policy.loss_terms(other, rng())["world"])
+
+
+def test_cot_vla_acts_on_its_goal_tokens():
+    policy = tiny("cot_vla")
+    assert "goal" in policy.backbone.attention["act"] and "act" not in policy.backbone.attention["goal"]
+    seen = batch_for(policy)
+    terms = policy.train().loss_terms(seen, rng())
+    terms["token"].sum().backward()
+    assert policy.encoders["goal"].tokens.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in policy.heads["codes"].parameters())
+
+
+@pytest.mark.parametrize("name", ["cot_vla", "worldvla"])
+def test_pictures_can_be_read_as_codes(name):
+    policy = tiny(name, coded=True, ahead=())
+    seen = invent_observation(ARM, 1, history=1)
+    dark = replace(seen, images={key: np.zeros_like(image) for key, image in seen.images.items()})
+    with torch.no_grad():
+        bright = policy.context(seen).groups["image"].tokens
+        assert bright.shape[1] == policy.heads["codes"].count
+        assert not torch.allclose(bright, policy.context(dark).groups["image"].tokens)
+
+
+def test_being_h0_has_words_for_wrist_and_fingers_and_learns_them_first():
+    from embodia.policies.being_h0 import hand_parts
+
+    assert hand_parts(ARM.action) == {"wrist": (0, 1, 2), "fingers": (3,)}
+    policy = tiny("being_h0")
+    assert policy.must_fit
+    wave = torch.linspace(0, 6, 300)[:, None, None] + torch.linspace(0, 1, 12)[None, :, None]
+    chunks = torch.cat([wave.sin(), wave.cos(), 0.5 * wave.sin(), wave.sin().sign()], dim=-1)
+    tokenizer = policy.decoder.tokenizer
+    normalised = policy.action_units.do(chunks)
+    before = (tokenizer.decode(tokenizer.encode(normalised)) - normalised).abs().mean()
+    policy.fit(chunks)
+    assert (tokenizer.decode(tokenizer.encode(normalised)) - normalised).abs().mean() < 0.5 * before

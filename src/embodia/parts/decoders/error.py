@@ -63,7 +63,9 @@ class ActionError(nn.Module):
         """{"l1", "l2" or "huber": (B,)} and, with grippers, {"gripper": (B,)}; padded steps never count."""
         kind, reduction = self.config.error, self.config.reduction
         difference = output[..., list(self.plain)] - chunk.actions[..., list(self.plain)]
-        terms = {kind: reduce_chunk(self._error(difference), chunk.valid, reduction)} if self.plain else {}
+        terms: dict[str, Tensor] = {}
+        if self.plain:
+            terms[kind] = reduce_chunk(self._error(difference), chunk.valid, reduction)
         if self.chosen:
             terms["gripper"] = reduce_chunk(self._doubt(output, chunk.actions), chunk.valid, reduction)
         return terms
