@@ -45,14 +45,13 @@ from embodia.envs.vector import VectorEnv
 from embodia.io.tensors import load_tensors
 from embodia.nn.packed import pack
 from embodia.parts.compose import Composition, Inference
-from embodia.parts.convert.lerobot_act import convert_act
-from embodia.parts.convert.lerobot_diffusion import convert_diffusion
 from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.policies import PolicySpec, act, diffusion_policy, make
 from embodia.runtime.policy.player import ChunkPlayer
 from embodia.training import optim
 from embodia.training.config import TrainConfig
 from embodia.training.heap import keep_heap
+from embodia.weights import lerobot_act, lerobot_diffusion_policy
 
 JOINT = ActionPart(name="j", dim=JOINTS, representation="joint_position", units="rad", low=-9.0, high=9.0)
 CONTRACT = Contract(
@@ -172,22 +171,24 @@ def record(folder: Path, profile: str = "train") -> Work:
 def act_policy(folder: Path) -> Composition:
     """ACT with the peer's default sizes and, where it has left some, its weights."""
     config = act.Config(decoder_layers=1, reduction="batch")
-    return _loaded("act", config, folder / "act.safetensors", convert_act)
+    return _loaded("act", config, folder / "act.safetensors", "model.", lerobot_act.ours)
 
 
 def diffusing(folder: Path) -> Composition:
     """Diffusion Policy with the peer's default sizes and weights."""
     reduced = DiffusionConfig(reduction="batch")
     config = diffusion_policy.Config(chunk=64, diffusion=reduced, inference=Inference(steps=10))
-    convert = partial(convert_diffusion, state_dim=JOINTS, history=2)
-    return _loaded("diffusion_policy", config, folder / "diffusion.safetensors", convert)
+    convert = partial(lerobot_diffusion_policy.ours, state_dim=JOINTS, history=2, cameras=len(CAMERAS))
+    return _loaded("diffusion_policy", config, folder / "diffusion.safetensors", "diffusion.", convert)
 
 
-def _loaded(name: str, config: Any, weights: Path, convert: Any) -> Composition:
+def _loaded(name: str, config: Any, weights: Path, prefix: str, convert: Any) -> Composition:
     torch.manual_seed(0)
     policy = make(PolicySpec(name=name, size="paper", contract=CONTRACT, config=config))
     if weights.exists():
-        found = policy.load_state_dict(convert(load_tensors(weights, framework="torch")), strict=False)
+        theirs = load_tensors(weights, framework="torch")
+        inner = {key.removeprefix(prefix): tensor for key, tensor in theirs.items()}
+        found = policy.load_state_dict(convert(inner), strict=False)
         if found.unexpected_keys:
             raise SystemExit(f"weights that do not fit: {found.unexpected_keys}")
     return policy

@@ -3,39 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, SenseSpec, StatePart
+from embodia.core.invent import invent_contract
+from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
 from embodia.core.statistics import FeatureStatistics
 
-
-def gripper_arm(pixels: int = 48, cameras: int = 2, language: bool = True) -> Contract:
-    """A hand moved by small steps, with a gripper: four actions, four numbers of state, every sense there is."""
-    seen = ObservationSpec(
-        cameras=tuple(CameraSpec(name=f"camera{index}", height=pixels, width=pixels) for index in range(cameras)),
-        state=(StatePart(name="hand", dim=3, units="m"), StatePart(name="opening", dim=1)),
-        rate_hz=10,
-        language=language,
-        senses=all_senses(pixels, cameras),
-    )
-    parts = (
-        ActionPart(name="move", dim=3, representation="ee_position_delta", frame="world", scale=0.02),
-        ActionPart(name="grip", dim=1, representation="gripper", polarity="positive_closes"),
-    )
-    return Contract(observation=seen, action=ActionSpec(parts=parts, rate_hz=10), embodiment="arm")
-
-
-def all_senses(pixels: int, cameras: int) -> tuple[SenseSpec, ...]:
-    """A depth picture a camera, 192 points, two pads, one wrist, a tenth of a second of sound."""
-    depth = (
-        SenseSpec(name="depth", shape=(pixels, pixels), units="m", camera=f"camera{index}", field_deg=45.0)
-        for index in range(cameras)
-    )
-    return (
-        *depth,
-        SenseSpec(name="points", shape=(192, 6), units="m"),
-        SenseSpec(name="touch", shape=(2, 4, 4), units="N"),
-        SenseSpec(name="wrench", shape=(6,), units="N"),
-        SenseSpec(name="audio", shape=(400,), units="normalized"),
-    )
+gripper_arm = invent_contract
 
 
 def published_body(stated: Mapping[str, Any]) -> Contract:

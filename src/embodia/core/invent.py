@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from embodia.core.seeds import generator
-from embodia.core.specs import Contract, SenseSpec
+from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, SenseSpec, StatePart
 from embodia.core.types import ActionChunk, Array, Batch, Observation
 
 SENTENCES = ("push the puck to the goal", "open the drawer", "press the button from above")
@@ -16,6 +16,33 @@ SENTENCES = ("push the puck to the goal", "open the drawer", "press the button f
 
 ANSWERS = ("move above the puck", "pull the handle", "")
 """What is to be said to them, in turn."""
+
+
+def invent_contract(pixels: int = 48, cameras: int = 2, language: bool = True) -> Contract:
+    """A hand moved by small steps, with a gripper: four actions, four numbers of state, every sense there is.
+
+    The senses are a depth picture a camera, 192 points, two pads, one wrist, and a tenth of a second of sound.
+    """
+    names = tuple(f"camera{index}" for index in range(cameras))
+    depth = (SenseSpec(name="depth", shape=(pixels, pixels), units="m", camera=name, field_deg=45.0) for name in names)
+    seen = ObservationSpec(
+        cameras=tuple(CameraSpec(name=name, height=pixels, width=pixels) for name in names),
+        state=(StatePart(name="hand", dim=3, units="m"), StatePart(name="opening", dim=1)),
+        rate_hz=10,
+        language=language,
+        senses=(
+            *depth,
+            SenseSpec(name="points", shape=(192, 6), units="m"),
+            SenseSpec(name="touch", shape=(2, 4, 4), units="N"),
+            SenseSpec(name="wrench", shape=(6,), units="N"),
+            SenseSpec(name="audio", shape=(400,), units="normalized"),
+        ),
+    )
+    parts = (
+        ActionPart(name="move", dim=3, representation="ee_position_delta", frame="world", scale=0.02),
+        ActionPart(name="grip", dim=1, representation="gripper", polarity="positive_closes"),
+    )
+    return Contract(observation=seen, action=ActionSpec(parts=parts, rate_hz=10), embodiment="arm")
 
 
 def invent_observation(contract: Contract, batch: int, *, history: int = 1, seed: int = 0) -> Observation:

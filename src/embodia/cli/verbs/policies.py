@@ -16,8 +16,8 @@ from typing import Any
 
 from embodia.cli.papers import VARIANTS, headers
 from embodia.core.errors import EmbodiaError
+from embodia.core.invent import invent_contract
 from embodia.core.names import unknown
-from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
 
 EXAMPLES = (
     "embodia policies",
@@ -29,6 +29,10 @@ EXAMPLES = (
     "embodia policies --speed all --json",
     "embodia policies --json",
 )
+
+
+_PAGE = 200
+"""Letters in a line where the output is no terminal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,20 +81,6 @@ def run(options: Options) -> int:
     return 0
 
 
-def example_contract(size: int = 64) -> Contract:
-    """The contract that designs are counted and explained with: one 14-joint body, one `size` x `size` camera."""
-    joints = ActionPart(name="joint", dim=14, representation="joint_position", units="rad", low=-3.2, high=3.2)
-    return Contract(
-        observation=ObservationSpec(
-            cameras=(CameraSpec(name="top", height=size, width=size),),
-            state=(StatePart(name="joint", dim=14, units="rad"),),
-            rate_hz=50.0,
-        ),
-        action=ActionSpec(parts=(joints,), rate_hz=50.0),
-        embodiment="example",
-    )
-
-
 def table(results: Path, family: str = "", *, count: bool = False) -> Iterator[dict[str, Any]]:
     """One row a design: family, header fields, own result where there is one, and the parameter counts if wanted.
 
@@ -128,7 +118,7 @@ def _counts(name: str) -> dict[str, int]:
 
     counts = {}
     for size in policies.SIZES:
-        spec = policies.PolicySpec(name=name, size=size, contract=example_contract(224))
+        spec = policies.PolicySpec(name=name, size=size, contract=invent_contract(224))
         with torch.device("meta"):
             counts[size] = parameter_count(policies.make(spec))
     return counts
@@ -147,7 +137,8 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         name = f"[bold]{row['name']}[/] {row['Year']}{escape(also)}"
         parts = escape(row["Composition"].split("[train")[0].strip())
         shown.add_row(name, row["family"], parts, _size(row), escape(row["Published"]), escape(_numbers(row)))
-    Console().print(shown)
+    console = Console()
+    (console if console.is_terminal else Console(width=_PAGE)).print(shown)
 
 
 def _size(row: dict[str, Any]) -> str:
@@ -166,7 +157,7 @@ def _explain(name: str, size: str) -> int:
     from embodia import policies
     from embodia.parts.explain import explain_attention
 
-    spec = policies.PolicySpec(name=name, size=size, contract=example_contract())
+    spec = policies.PolicySpec(name=name, size=size, contract=invent_contract())
     print(explain_attention(policies.make(spec)))
     return 0
 
@@ -185,7 +176,7 @@ def _speed(options: Options) -> int:
     names = policies.FOLDER.names() if options.speed == "all" else (options.speed,)
     cards, shown = {}, Table(box=None, show_header=False, padding=(0, 1))
     for name in names:
-        spec = policies.PolicySpec(name=name, size=options.size, contract=example_contract(options.pixels))
+        spec = policies.PolicySpec(name=name, size=options.size, contract=invent_contract(options.pixels))
         policy = policies.make(spec, seed=0)
         seen = blank_observation(policy.contract, policy.history)
         rng = torch.Generator().manual_seed(0)
@@ -205,7 +196,7 @@ def _offline_check(options: Options) -> int:
 
     failed = 0
     for name in policies.FOLDER.names():
-        spec = policies.PolicySpec(name=name, size=options.size, contract=example_contract())
+        spec = policies.PolicySpec(name=name, size=options.size, contract=invent_contract())
         try:
             with no_network():
                 policies.make(spec)
