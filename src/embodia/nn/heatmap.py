@@ -66,6 +66,19 @@ def lift(
     return torch.stack([_refine(grid, score, chosen[:, index], half / cells) for index in range(n)], dim=1)
 
 
+def near_best(logits: Tensor, chosen: Tensor, *, circular: bool) -> Tensor:
+    """Where (... 1), in bins from the start of the first, the bins next to the `chosen` (... 1) have their mean.
+
+    `circular` bins have no ends.
+    """
+    count = logits.shape[-1]
+    apart = torch.arange(count, device=logits.device) - chosen
+    if circular:
+        apart = torch.remainder(apart + count // 2, count) - count // 2
+    weight = logits.masked_fill(apart.abs() > 1, -torch.inf).softmax(-1)
+    return chosen + 0.5 + (weight * apart).sum(-1, keepdim=True)
+
+
 def _refine(grid: Tensor, score: Tensor, chosen: Tensor, cell: Tensor) -> Tensor:
     """The mean place (B 3) of the cells next to the `chosen` one, weighted by their probability."""
     best = grid.gather(1, chosen[:, None, None].expand(-1, 1, 3))

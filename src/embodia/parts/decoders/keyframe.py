@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from embodia.core.errors import ShapeError
 from embodia.core.protocols import Context
 from embodia.core.types import ActionChunk, Batch
-from embodia.nn.heatmap import ConvexUpsample, heat_loss, lift
+from embodia.nn.heatmap import ConvexUpsample, heat_loss, lift, near_best
 from embodia.nn.multiview import ViewConfig, ViewNet
 from embodia.nn.noise import uniform
 from embodia.nn.normalize import Normalizer
@@ -137,7 +137,9 @@ class KeyFrameDecoder(nn.Module):
             place = torch.stack([self._finer(context, place[:, index], half) for index in range(n)], dim=1)
         turn, grip, rest = self._others(maps, place).split(self.sizes_used, dim=-1)
         now = context.groups["tool"].tokens.expand(-1, n, -1)
-        angle = self._angle(turn) if self.turns else now[..., 3:4]
+        angle = now[..., 3:4]
+        if self.turns:
+            angle = near_best(turn, turn.argmax(-1, keepdim=True), circular=True) * 2 * torch.pi / self.turns
         wide = grip[..., :1].sigmoid() if self.sizes[1] else now[..., 4:]
         return torch.cat([place, angle, wide], dim=-1), rest[..., : len(self.tool.rest)]
 
@@ -168,15 +170,6 @@ class KeyFrameDecoder(nn.Module):
         if self.tool.rest:
             terms["rest"] = (held - rest).abs().mean(-1)
         return terms
-
-    def _angle(self, turn: Tensor) -> Tensor:
-        """The mean direction (... 1) of the bins around the likeliest one."""
-        best = turn.argmax(-1, keepdim=True)
-        bins = torch.arange(self.turns, device=turn.device)
-        apart = torch.remainder(bins - best + self.turns // 2, self.turns) - self.turns // 2
-        weight = turn.masked_fill(apart.abs() > 1, -torch.inf).softmax(-1)
-        mean = best + 0.5 + (weight * apart).sum(-1, keepdim=True)
-        return mean * 2 * torch.pi / self.turns
 
     def _others(self, maps: Tensor, place: Tensor) -> Tensor:
         """What is read at places (B n 3) in all views, and of the whole: (B n ...)."""

@@ -2,8 +2,8 @@
 
 While the gripper is open the next place comes from a map of the whole view; while it holds something, from how well
 what is at the hand fits everywhere, at every turn: a crop round the hand is correlated with the scene. Both give a
-chunk of small steps (`nn.tool.straight`). Sources: Zeng et al. 2020; Shridhar et al. 2021. The one thing to watch: a map says
-right and down; the height comes from a small head that reads the map's features at the chosen cell.
+chunk of small steps (`nn.tool.straight`). Sources: Zeng et al. 2020; Shridhar et al. 2021. The one thing to watch: a
+map says right and down; the height comes from a small head that reads the map's features at the chosen cell.
 """
 
 from __future__ import annotations
