@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embodia.core.errors import EnvironmentFailure, MissingExtraError
-from embodia.core.specs import ActionPart
+from embodia.core.specs import ActionPart, Frame
 from embodia.envs.drawing import Image, fit
 from embodia.envs.protocol import CameraView
 from embodia.envs.sentences import Sentences
@@ -79,15 +79,18 @@ def absent(family: str, package: str | None, source: str) -> MissingExtraError:
     )
 
 
-def pose_delta(*, position_m: float, rotation_rad: float) -> tuple[ActionPart, ActionPart]:
+def pose_delta(
+    *, position_m: float, rotation_rad: float, frame: Frame = "base", prefix: str = ""
+) -> tuple[ActionPart, ActionPart]:
     """A hand that moves relative to where it is: position and axis-angle rotation, one unit being these."""
+    place, turn = f"{prefix}hand_position", f"{prefix}hand_rotation"
     return (
-        ActionPart(name="hand_position", dim=3, representation="ee_position_delta", frame="base", scale=position_m),
+        ActionPart(name=place, dim=3, representation="ee_position_delta", frame=frame, scale=position_m),
         ActionPart(
-            name="hand_rotation",
+            name=turn,
             dim=3,
             representation="ee_rotation_delta",
-            frame="base",
+            frame=frame,
             rotation="axis_angle",
             scale=rotation_rad,
         ),

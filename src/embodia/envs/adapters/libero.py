@@ -21,6 +21,7 @@ from embodia.core.names import unknown
 from embodia.core.provenance import Provenance
 from embodia.core.specs import ActionPart, ActionSpec, Contract, ObservationSpec, StatePart
 from embodia.core.types import Array, Observation, check_actions
+from embodia.envs.adapters._foreign import pose_delta
 from embodia.envs.adapters._libero_bddl import Atom, Problem, goal_in_scene, read
 from embodia.envs.adapters._libero_language import held_out_sentences, train_sentences
 from embodia.envs.adapters._libero_sim import (
@@ -54,15 +55,7 @@ SETTLE_STEPS = 10
 SUCCESS_RULE = "all predicates of the task file's goal hold at once, at any step of the episode after objects settled"
 _OPTIONS = ("settle_steps",)
 _PARTS = (
-    ActionPart(name="hand_position", dim=3, representation="ee_position_delta", frame="world", scale=0.05),
-    ActionPart(
-        name="hand_rotation",
-        dim=3,
-        representation="ee_rotation_delta",
-        frame="world",
-        rotation="axis_angle",
-        scale=0.5,
-    ),
+    *pose_delta(position_m=0.05, rotation_rad=0.5, frame="world"),
     ActionPart(name="gripper", dim=1, representation="gripper", polarity="positive_closes"),
 )
 _STATE = (

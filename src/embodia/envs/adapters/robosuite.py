@@ -19,7 +19,7 @@ import numpy as np
 from embodia.core.errors import EnvironmentFailure
 from embodia.core.seeds import derive_seed
 from embodia.core.specs import ActionPart, StatePart
-from embodia.envs.adapters._foreign import seeded
+from embodia.envs.adapters._foreign import pose_delta, seeded
 from embodia.envs.adapters._mujoco import Pictures, divergences, missing, quiet
 from embodia.envs.adapters._robosuite_settings import without_log_file
 from embodia.envs.drawing import Image, choose_opengl
@@ -65,15 +65,7 @@ def _prefix(arm: int, arms: int) -> str:
 
 def _action_parts(prefix: str) -> tuple[ActionPart, ...]:
     return (
-        ActionPart(name=f"{prefix}hand_position", dim=3, representation="ee_position_delta", frame="world", scale=0.05),
-        ActionPart(
-            name=f"{prefix}hand_rotation",
-            dim=3,
-            representation="ee_rotation_delta",
-            frame="world",
-            rotation="axis_angle",
-            scale=0.5,
-        ),
+        *pose_delta(position_m=0.05, rotation_rad=0.5, frame="world", prefix=prefix),
         ActionPart(name=f"{prefix}gripper", dim=1, representation="gripper", polarity="positive_closes"),
     )
 
