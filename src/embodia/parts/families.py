@@ -12,6 +12,7 @@ from dataclasses import replace
 from embodia.nn.projector import ProjectorConfig
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.backbones.hub import HubConfig
+from embodia.parts.backbones.mamba import MambaConfig
 from embodia.parts.encoders.towers import DualConfig, TowerConfig
 from embodia.parts.vlm import TextConfig, VlmConfig
 
@@ -87,6 +88,41 @@ def pali_x_55b() -> VlmConfig:
         text=TextConfig(kind="pieces", vocabulary=250112, scale=0.0),
         model=HubConfig(family="gemma", width=8192, depth=39, heads=64, kv_heads=64, mlp_width=22016),
         state="none",
+        deep=False,
+    )
+
+
+def bitnet_2b() -> VlmConfig:
+    """BitVLA's base: SigLIP L/14 at 224 pixels, two projector layers, BitNet b1.58 2B; 2.7 B."""
+    return VlmConfig(
+        vision=TowerConfig(width=1024, depth=24, heads=16, hidden=4096, patch=14),
+        projector=ProjectorConfig(kind="mlp"),
+        text=TextConfig(kind="pieces", vocabulary=128256, template=QUESTION, length=64),
+        model=HubConfig(
+            family="bitnet",
+            width=2560,
+            depth=30,
+            heads=20,
+            kv_heads=5,
+            mlp_width=6912,
+            theta=500000.0,
+            epsilon=1e-5,
+        ),
+        state="token",
+        causal=False,
+        deep=True,
+    )
+
+
+def mamba_2_8b() -> VlmConfig:
+    """RoboMamba's base: CLIP L/14 at 224 pixels, two projector layers, Mamba 2.8B; 3.1 B."""
+    return VlmConfig(
+        vision=replace(CLIP_L_336, pixels=224),
+        projector=ProjectorConfig(kind="mlp"),
+        text=TextConfig(kind="pieces", vocabulary=50280, head="none", template="{instruction}"),
+        model=MambaConfig(),
+        state="none",
+        causal=True,
         deep=False,
     )
 

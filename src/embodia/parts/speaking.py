@@ -23,6 +23,7 @@ from embodia.nn.vocabulary import Vocabulary
 from embodia.parts.backbones.language_model import LanguageModel
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.autoregressive import TokenConfig, TokenDecoder
+from embodia.parts.encoders.trace import Newest
 from embodia.parts.encoders.waypoints import Waypoints
 from embodia.parts.thought import Spelling, Thought, ThoughtConfig
 from embodia.parts.tokenizers.fast import FastTokenizer
@@ -61,6 +62,7 @@ class SpeakerConfig:
     chunk    steps that are said at a time
     thought  said before the action; None acts at once
     answers  the kind of text that the thought learns from
+    history  observations that are seen; the prefix reads the newest alone, `extra` encoders all
     ahead    steps at which a small head estimates states to come, as one more token and loss; needs one sentence vector
     """
 
@@ -70,6 +72,7 @@ class SpeakerConfig:
     thought: ThoughtConfig | None = None
     answers: str = ""
     thought_weight: float = 1.0
+    history: int = 1
     ahead: tuple[int, ...] = ()
     ahead_weight: float = 0.5
     normalization: Mode = "quantile"
@@ -81,21 +84,31 @@ def speaker(
     config: SpeakerConfig,
     statistics: Mapping[str, FeatureStatistics] | None = None,
     extra: Mapping[str, nn.Module] | None = None,
+    image: nn.Module | None = None,
 ) -> Composition:
-    """The policy with random weights for a body's contract; `extra` encoders are read after the prefix."""
+    """The policy with random weights for a body's contract; `extra` encoders are read after the prefix.
+
+    `image` are eyes that exist already, in place of those that the configuration asks for.
+    """
     seen, actions, known = contract.observation, contract.action, statistics or {}
-    encoders, backbone = vision_language(config.vlm, seen, outputs=False, extra=extra, ahead=bool(config.ahead))
+    encoders, backbone = vision_language(
+        config.vlm, seen, outputs=False, extra=extra, ahead=bool(config.ahead), image=image
+    )
     width = config.vlm.model.width
+    foresight = estimate(config, seen, encoders, width)
+    if config.history > 1:
+        encoders = {name: one if name in (extra or {}) else Newest(one) for name, one in encoders.items()}
     parts = Parts(
         encoders=encoders,
         backbone=backbone,
         thought=thinker(config, backbone, width),
         answers=config.answers,
         decoder=action_words(config.speech, backbone, width, actions.dim, config.chunk),
-        foresight=estimate(config, seen, encoders, width),
+        foresight=foresight,
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
         weights={"thought": config.thought_weight, "foresight": config.ahead_weight},
+        history=config.history,
         inference=config.inference,
     )
     return Composition(chunked(contract, config.chunk), parts)

@@ -22,6 +22,7 @@ from embodia.nn.transformer import Transformer, TransformerConfig
 from embodia.nn.vocabulary import Head, Vocabulary
 from embodia.parts.backbones.hub import HubConfig, HubTransformer
 from embodia.parts.backbones.language_model import LanguageModel, block_table
+from embodia.parts.backbones.mamba import MambaConfig, MambaEngine
 from embodia.parts.encoders.eyes import EyesConfig, eyes
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.language import LanguageToken
@@ -30,7 +31,7 @@ from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.tokenizers.text import ByteTokenizer, FileTokenizer
 
-ModelConfig: TypeAlias = TransformerConfig | HubConfig | GptConfig | MixtureConfig
+ModelConfig: TypeAlias = TransformerConfig | HubConfig | GptConfig | MixtureConfig | MambaConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,18 +101,17 @@ def vision_language(
     outputs: bool = True,
     extra: Mapping[str, nn.Module] | None = None,
     ahead: bool = False,
+    image: nn.Module | None = None,
 ) -> tuple[dict[str, nn.Module], LanguageModel]:
     """Encoders by group name, in the order in which they are read, and the language model that reads them.
 
     `extra` encoders are read after the prefix, each seeing everything before it and nothing that comes later;
     `outputs` says that hidden states of this first reading are used, `ahead` that the prefix ends with a group of that
-    name, an estimate of states to come.
+    name, an estimate of states to come; `image` are eyes that exist already.
     """
     width = config.model.width
     vocabulary = _vocabulary(config.text, width)
-    encoders: dict[str, nn.Module] = {
-        "image": eyes(config.vision, spec, width, camera_embedding=config.camera_embedding, projector=config.projector)
-    }
+    encoders: dict[str, nn.Module] = {"image": image or sight(config, spec)}
     if config.state == "token" and spec.state_dim:
         encoders["state"] = StateToken(spec.state_dim, width, deep=config.deep)
     if spec.language or "{state}" in config.text.template:
@@ -125,8 +125,16 @@ def vision_language(
     return {**encoders, **later}, model
 
 
+def sight(config: VlmConfig, spec: ObservationSpec) -> nn.Module:
+    """The eyes of a configuration for all cameras of `spec`, as the group "image"."""
+    width, projector = config.model.width, config.projector
+    return eyes(config.vision, spec, width, camera_embedding=config.camera_embedding, projector=projector)
+
+
 def engine(config: ModelConfig) -> nn.Module:
     """The layers a configuration asks for; every engine can give hidden states behind its cache."""
+    if isinstance(config, MambaConfig):
+        return MambaEngine(config)
     if isinstance(config, HubConfig):
         return HubTransformer(config)
     if isinstance(config, MixtureConfig):

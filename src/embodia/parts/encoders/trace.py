@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
 from embodia.core.types import Observation, TokenGroup
+from embodia.nn.shared import Shared
 from embodia.nn.tracks import draw, track
 
 
 class TraceEyes(nn.Module):
     """`eyes` over the newest pictures with paths drawn on them; the history says how long the paths are.
 
-    `points` squared points of every camera are followed.
+    `points` squared points of every camera are followed; `name` is that of the group.
     """
 
-    def __init__(self, eyes: nn.Module, cameras: tuple[str, ...], *, points: int = 8) -> None:
+    def __init__(
+        self, eyes: nn.Module | Shared[Any], cameras: tuple[str, ...], *, points: int = 8, name: str = "image"
+    ) -> None:
         super().__init__()
-        self.eyes, self.cameras, self.points = eyes, cameras, points
+        self.eyes, self.cameras, self.points, self.name = eyes, cameras, points, name
 
     def forward(self, observation: Observation) -> TokenGroup:
         """The group of the eyes, of one step."""
@@ -28,4 +32,18 @@ class TraceEyes(nn.Module):
         }
         masks = {name: mask[:, -1:] for name, mask in observation.masks.items()}
         group: TokenGroup = self.eyes(replace(observation, images=drawn, masks=masks))
+        return replace(group, name=self.name, attends_to=(self.name,))
+
+
+class Newest(nn.Module):
+    """An encoder that sees the newest step alone, whatever the history of the policy."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.tokens = getattr(encoder, "tokens", 1)
+
+    def forward(self, observation: Observation) -> TokenGroup:
+        """The encoder's group."""
+        group: TokenGroup = self.encoder(observation.map(lambda array: array[:, -1:]))
         return group

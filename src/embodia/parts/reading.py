@@ -1,0 +1,88 @@
+"""Policies that read their actions off a language model in one pass: placeholders in, hidden states out, a small head.
+
+What OpenVLA-OFT, BitVLA and RoboMamba have in common; their files say what is their own. The one thing to watch: a
+causal engine without attention (Mamba) fills placeholders from left to right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import nn
+
+from embodia.core.specs import Contract
+from embodia.core.statistics import FeatureStatistics
+from embodia.nn.bitlinear import ternarise
+from embodia.nn.normalize import Mode, Normalizer
+from embodia.parts.compose import Composition, Inference, Parts, chunked
+from embodia.parts.decoders.readout import ReadoutConfig, StepReadout
+from embodia.parts.encoders.queries import LearnedTokens
+from embodia.parts.encoders.waypoints import Waypoints
+from embodia.parts.vlm import VlmConfig, vision_language
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderConfig:
+    """A policy that reads actions off placeholders.
+
+    places    placeholders a step: "dims" one for each dimension of the action, "one" one, "last" a single one for all
+    bits      32, or 1.58: every linear layer of the model and its towers has ternary weights
+    frozen    the model and its eyes do not learn, only the head, the placeholders and the state do
+    ahead     steps at which a small head estimates states to come; needs one sentence vector
+    """
+
+    chunk: int = 12
+    vlm: VlmConfig = field(default_factory=VlmConfig)
+    places: Literal["dims", "one", "last"] = "dims"
+    readout: ReadoutConfig = field(default_factory=ReadoutConfig)
+    bits: float = 32.0
+    frozen: bool = False
+    ahead: tuple[int, ...] = ()
+    ahead_weight: float = 0.5
+    normalization: Mode = "quantile"
+    inference: Inference = field(default_factory=Inference)
+
+
+def reader(
+    contract: Contract, config: ReaderConfig, statistics: Mapping[str, FeatureStatistics] | None = None
+) -> Composition:
+    """The policy with random weights for a body's contract."""
+    seen, actions, known = contract.observation, contract.action, statistics or {}
+    width = config.vlm.model.width
+    count = {"dims": config.chunk * actions.dim, "one": config.chunk, "last": 1}[config.places]
+    blanks = LearnedTokens("readout", count, width)
+    encoders, backbone = vision_language(config.vlm, seen, extra={"readout": blanks}, ahead=bool(config.ahead))
+    parts = Parts(
+        encoders=encoders,
+        backbone=backbone,
+        decoder=StepReadout(
+            config.readout,
+            width,
+            actions.dim,
+            config.chunk,
+            read="readout",
+            tokens=count,
+            together=config.places == "last",
+        ),
+        foresight=_estimate(config, seen.state_dim, encoders, width),
+        state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
+        action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
+        weights={"foresight": config.ahead_weight},
+        inference=config.inference,
+    )
+    if config.bits < 2:
+        ternarise(backbone.engine)
+        ternarise(getattr(encoders["image"], "trunks", nn.ModuleList()))
+    if config.frozen:
+        backbone.requires_grad_(False)
+        encoders["image"].requires_grad_(False)
+    return Composition(chunked(contract, config.chunk), parts)
+
+
+def _estimate(config: ReaderConfig, state_dim: int, encoders: Mapping[str, nn.Module], width: int) -> Waypoints | None:
+    if not config.ahead:
+        return None
+    tokens = int(encoders["image"].tokens) + sum(name in encoders for name in ("state", "language"))  # type: ignore[arg-type]
+    return Waypoints(width, state_dim, config.ahead, tokens)
