@@ -17,6 +17,7 @@ from embodia.core.protocols import Link
 from embodia.core.types import Batch, Message, Observation
 from embodia.nn.noise import integers
 from embodia.parts.context import Context
+from embodia.parts.links.kv import cache_group
 
 
 class Upper(nn.Module):
@@ -85,7 +86,10 @@ class Upper(nn.Module):
 
     def _message(self, context: Context, said: tuple[str, ...]) -> Message:
         link: Link = self.link  # type: ignore[assignment]
-        message = link.emit(context.groups)
+        groups = dict(context.groups)
+        if context.cache is not None and getattr(link, "wants_cache", False):
+            groups["cache"] = cache_group(context.cache)
+        message = link.emit(groups)
         return replace(message, text=said) if said else message
 
     def _aged(self, observation: Observation, rng: torch.Generator | None) -> Observation:

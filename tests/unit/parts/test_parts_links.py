@@ -290,3 +290,43 @@ def test_the_fast_system_acts_on_the_newest_picture():
     assert not np.allclose(base, policy.act(dark, carry, rng())[0].actions, atol=1e-6)
     deaf = replace(seen, instruction=("something else entirely",))
     assert np.allclose(base, policy.act(deaf, carry, rng())[0].actions, atol=1e-6)
+
+
+def test_an_expert_behind_a_link_acts_as_in_one_process():
+    """pi0 cut in two at its cache: the same weights give the same actions, and gradients reach the language model."""
+    from embodia.parts.backbones.action_expert import ActionExpert
+    from embodia.parts.backbones.language_model import LanguageModel
+    from embodia.parts.links.kv import CACHE, CacheReader, KeyValueLink
+
+    torch.manual_seed(0)
+    sizes = TransformerConfig(width=16, depth=3, heads=2, kv_heads=2, head_dim=8, mlp_width=24)
+    reader = LanguageModel(Transformer(sizes), {"image": ("image",)}, outputs=False)
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    image, state = group("image", 3, 16, mask=mask), group("state", 1, 16, seed=1)
+    together = ActionExpert(sizes, 2, 4, {"state": ("image", "state"), "action": ("image", "state", "action")})
+    apart = ActionExpert(sizes, 2, 4, {"state": (CACHE, "state"), "action": (CACHE, "state", "action")})
+    apart.load_state_dict(together.state_dict())
+    noisy, time = torch.randn(2, 4, 2, generator=rng(2)), torch.tensor([0.3, 0.8])
+    groups, cache = reader({"image": image}, None)
+    expected = together(together.condition(Context(groups={**groups, "state": state}, cache=cache)), noisy, time)
+    upper = Upper({"image": Given(image)}, KeyValueLink(), backbone=reader)
+    message = upper._message(upper._read(None), ())
+    lower, received = CacheReader(2, 8)(upper.link.absorb({"state": state}, message), None)
+    found = apart(apart.condition(Context(groups=lower, cache=received)), noisy, time)
+    assert torch.allclose(found, expected, atol=1e-5)
+    found.square().sum().backward()
+    assert reader.engine.layers[0].attention.key.weight.grad.abs().sum() > 0
+    assert not KeyValueLink(cut=True).emit({CACHE: group(CACHE, mask=mask)}).arrays[CACHE].requires_grad
+    with pytest.raises(ConfigError, match="no cache"):
+        KeyValueLink().emit({})
+
+
+class Given(nn.Module):
+    """An encoder that hands out one group whatever is seen."""
+
+    def __init__(self, found):
+        super().__init__()
+        self.found = found
+
+    def forward(self, observation):
+        return self.found
