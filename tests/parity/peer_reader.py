@@ -53,6 +53,9 @@ def read(root: str, backend: str, chunk: int) -> dict[str, np.ndarray]:
     found["task"] = np.array([item["task"] for item in items])
     found["count"] = np.array([dataset.meta.total_frames, dataset.meta.total_episodes, len(dataset.meta.tasks)])
     found["mean"] = np.asarray(dataset.meta.stats["action"]["mean"])
+    for key in dataset.meta.features:
+        if key.startswith("observation.") and key != "observation.state" and key not in dataset.meta.video_keys:
+            found[key] = np.stack([item[key].numpy() for item in items])
     for key in dataset.meta.video_keys:
         found[key] = np.stack([item[key].permute(1, 2, 0).numpy() for item in items])
     return found

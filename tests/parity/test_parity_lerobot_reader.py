@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embodia.core.provenance import Provenance
-from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
+from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, SenseSpec, StatePart
 from embodia.data.dataset import Dataset
 from embodia.data.episode import EpisodeData
 from embodia.data.readers.lerobot import contract_of
@@ -23,13 +23,20 @@ BACKENDS = ("torchcodec", "pyav")
 CAMERAS = ("front", "wrist")
 TASKS = ("push the puck to the goal", "open the drawer")
 LARGEST_STEP = 2
+SENSES = (
+    SenseSpec(name="depth", shape=(8, 9), units="m", camera="front"),
+    SenseSpec(name="points", shape=(20, 6), units="m"),
+    SenseSpec(name="touch", shape=(2, 3), units="N"),
+)
 
 
 def contract(dim: int) -> Contract:
     cameras = tuple(CameraSpec(name=name, height=64, width=64) for name in CAMERAS)
     parts = (ActionPart(name="move", dim=dim, representation="ee_position_delta"),) if dim else ()
     return Contract(
-        observation=ObservationSpec(cameras=cameras, state=(StatePart(name="hand", dim=5, units="m"),), rate_hz=20),
+        observation=ObservationSpec(
+            cameras=cameras, state=(StatePart(name="hand", dim=5, units="m"),), rate_hz=20, senses=SENSES
+        ),
         action=ActionSpec(parts=parts, rate_hz=20),
         embodiment="arm",
     )
@@ -54,6 +61,7 @@ def record(root: Path, video: str, dim: int) -> None:
                 task="push",
                 seed=number,
                 success=True,
+                senses={item.key: rng.normal(size=(length, *item.shape)).astype(np.float32) for item in SENSES},
             ))  # fmt: skip
 
 
@@ -68,6 +76,9 @@ def compare(ours: Dataset, theirs: dict[str, np.ndarray]) -> dict[str, float]:
     assert tuple(theirs["task"].tolist()) == batch.observation.instruction
     np.testing.assert_array_equal(theirs["episode"], ours.locate(np.arange(ours.frames))[0])
     np.testing.assert_allclose(theirs["mean"], ours.statistics["action"].mean, rtol=1e-5, atol=1e-6)
+    for sense in ours.contract.observation.senses:
+        felt = batch.observation.sense(sense)
+        np.testing.assert_array_equal(theirs[f"observation.{sense.key}"].reshape(felt[:, 0].shape), felt[:, 0])
     pictures = batch.observation.images
     return {
         name: int(np.abs(theirs[f"observation.images.{name}"].astype(int) - pictures[name][:, 0]).max())

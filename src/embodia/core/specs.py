@@ -205,7 +205,7 @@ def require_match(
 
     A policy may use fewer cameras than an environment offers: cameras are compared by name, those that only the side
     with more cameras has are ignored. `other_profile` lets their visual profiles differ. Every sense of `left`
-    must be in `right` too; further ones of `right` are ignored.
+    must be in `right` too; further ones of `right` are ignored, and so are fields of view that one side does not know.
     """
     found = [*_action_differences(left.action, right.action), *_observation_differences(left, right, other_profile)]
     if left.embodiment != right.embodiment:
@@ -268,5 +268,8 @@ def _sense_differences(left: ObservationSpec, right: ObservationSpec) -> list[st
     found = [f"observation.senses: {s.key!r} is missing" for s in left.senses if s.key not in offered]
     for sense in left.senses:
         if sense.key in offered:
-            found.extend(_differences(sense, offered[sense.key], f"observation.senses[{sense.key}]"))
+            other = offered[sense.key]
+            known = min(sense.field_deg, other.field_deg) > 0
+            mine = sense if known else replace(sense, field_deg=other.field_deg)
+            found.extend(_differences(mine, other, f"observation.senses[{sense.key}]"))
     return found

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from embodia.nn.noise import uniform
 from embodia.nn.ortho import lattice, project, read
 
+SHARPNESS = 8.0
+"""Heat in the beginning, times this: a fresh network's is nearly the same everywhere."""
+
 
 class ConvexUpsample(nn.Module):
     """Maps (N C h w) to one heat map of `factor` times the size, (N h*factor w*factor).
@@ -25,6 +28,7 @@ class ConvexUpsample(nn.Module):
         super().__init__()
         self.factor = factor
         self.heat = nn.Conv2d(channels, 1, 3, padding=1)
+        self.sharpness = nn.Parameter(torch.tensor(SHARPNESS))
         self.weights = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1), nn.GELU(), nn.Conv2d(channels, 9 * factor**2, 1)
         )
@@ -34,7 +38,7 @@ class ConvexUpsample(nn.Module):
         rows, columns = x.shape[-2:]
         around = F.unfold(self.heat(x), 3, padding=1).view(len(x), 9, 1, rows, columns)
         weights = self.weights(x).view(len(x), 9, self.factor**2, rows, columns).softmax(1)
-        return F.pixel_shuffle((weights * around).sum(1), self.factor)[:, 0]
+        return self.sharpness * F.pixel_shuffle((weights * around).sum(1), self.factor)[:, 0]
 
 
 def heat_loss(heat: Tensor, seen: Tensor, spread: float) -> Tensor:

@@ -20,13 +20,17 @@ CHANNELS = 9
 
 @dataclass(frozen=True, kw_only=True)
 class ViewConfig:
-    """Which sides, how many pixels, and the transformer: `inside` layers within a view, `across` layers over all."""
+    """Which sides, how many pixels, and the transformer: `inside` layers within a view, `across` layers over all.
+
+    `stem` channels before the patches are cut.
+    """
 
     views: tuple[str, ...] = ("top", "front", "right")
     size: int = 32
-    patch: int = 4
+    patch: int = 8
+    stem: int = 40
     layers: LayerSizes = field(
-        default_factory=lambda: LayerSizes(width=160, heads=5, hidden=480, dropout=0.0, pre_norm=True)
+        default_factory=lambda: LayerSizes(width=128, heads=4, hidden=384, dropout=0.0, pre_norm=True)
     )
     inside: int = 1
     across: int = 2
@@ -47,8 +51,8 @@ class ViewNet(nn.Module):
         width, count = config.layers.width, len(config.views)
         self.config = config
         self.register_buffer("views", axes(config.views), persistent=False)
-        self.stem = nn.Sequential(nn.Conv2d(CHANNELS, width // 2, 3, padding=1), nn.GELU())
-        self.patches = nn.Conv2d(width // 2, width, config.patch, stride=config.patch)
+        self.stem = nn.Sequential(nn.Conv2d(CHANNELS, config.stem, 3, padding=1), nn.GELU())
+        self.patches = nn.Conv2d(config.stem, width, config.patch, stride=config.patch)
         self.place = nn.Parameter(0.02 * torch.randn(config.grid**2, width))
         self.side = nn.Parameter(0.02 * torch.randn(count, 1, width))
         self.inside = nn.ModuleList(EncoderLayer(config.layers) for _ in range(config.inside))

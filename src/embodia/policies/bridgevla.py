@@ -46,7 +46,7 @@ class Config:
 def preset(size: str) -> Config:
     """tiny 2.5 M and small 40 M see three drawings through a small tower; paper as published."""
     if size == "tiny":
-        eye = SiglipConfig(width=128, depth=2, heads=4, hidden=384, patch=4, pixels=32)
+        eye = SiglipConfig(width=128, depth=2, heads=4, hidden=384, patch=8, pixels=32)
         layers = TransformerConfig(width=160, depth=4, heads=4, kv_heads=4, head_dim=40, mlp_width=480)
         model = VlmConfig(vision=eye, camera_embedding=True, model=layers)
         return Config(chunk=12, model=model, views=ViewConfig(), keys=KeyFrameConfig())

@@ -54,7 +54,7 @@ def preset(size: str) -> Config:
         layers = TransformerConfig(width=160, depth=4, heads=4, kv_heads=4, head_dim=40, mlp_width=480)
         model = VlmConfig(vision=eye, camera_embedding=True, model=layers)
         views = ViewConfig(views=SIDES, size=32, patch=8)
-        return Config(chunk=12, model=model, drawn=32, views=views, keys=KeyFrameConfig(upsample=8))
+        return Config(chunk=12, model=model, drawn=32, views=views, keys=KeyFrameConfig())
     if size == "small":
         eye = SiglipConfig(width=384, depth=6, heads=6, hidden=1536, patch=14, pixels=112)
         layers = TransformerConfig(width=512, depth=8, heads=8, kv_heads=2, head_dim=64, mlp_width=2048)

@@ -42,7 +42,7 @@ class Config:
 
     chunk: int = 24
     views: ViewConfig = field(
-        default_factory=lambda: ViewConfig(views=SIDES, size=220, patch=11, layers=LAYERS, inside=4, across=4)
+        default_factory=lambda: ViewConfig(views=SIDES, size=220, patch=11, stem=64, layers=LAYERS, inside=4, across=4)
     )
     keys: KeyFrameConfig = field(default_factory=lambda: KeyFrameConfig(upsample=11, cells=64, spread=1.5))
     stages: Literal[1, 2] = 1
@@ -51,7 +51,7 @@ class Config:
 
 
 def preset(size: str) -> Config:
-    """tiny 1.4 M with three views of 32 pixels; small 15 M with five of 110; paper as published."""
+    """tiny 1.2 M with three views of 32 pixels; small 15 M with five of 110; paper as published."""
     if size == "tiny":
         return Config(chunk=12, views=ViewConfig(), keys=KeyFrameConfig())
     if size == "small":

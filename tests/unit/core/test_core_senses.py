@@ -98,6 +98,7 @@ def test_what_the_left_side_has_the_right_side_must_offer():
         require_match(contract(POINTS), contract(replace(POINTS, shape=(64, 6))), **names)
     with pytest.raises(ContractError, match="field_deg"):
         require_match(contract(DEPTH), contract(replace(DEPTH, field_deg=60.0)), **names)
+    require_match(contract(DEPTH), contract(replace(DEPTH, field_deg=0.0)), **names)
 
 
 def test_a_contract_with_senses_survives_json():

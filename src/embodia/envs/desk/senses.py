@@ -32,6 +32,8 @@ ROOM_M = ((-0.6, 0.8), (-0.75, 0.75), (-0.02, 0.8))
 """Where a point counts, x y z: the backdrop is not part of a cloud."""
 WIDE_ROOM_M = ((-1.6, 1.6), (-1.6, 1.6), (-0.02, 1.0))
 """The same for a body on wheels."""
+FREE_FIELD_DEG = 45.0
+"""Vertical field of view of a camera that is placed freely: MuJoCo's own."""
 _PAINTERS_KEPT = 8
 
 
@@ -175,11 +177,16 @@ class Senses:
 
 
 def _depth_spec(view: CameraView) -> SenseSpec:
-    """A depth picture, with its field of view where the view is a whole picture of one of the desk's own cameras."""
-    own = view.lookat_m is None and view.crop is None and view.source in ("", view.name)
-    field = FIXED_CAMERAS[view.name][2] if view.name in FIXED_CAMERAS else WRIST_FIELD_DEG
+    """A depth picture, with its field of view where the view is a whole picture."""
+    source, field = view.source or view.name, WRIST_FIELD_DEG
+    if view.lookat_m is not None:
+        field = FREE_FIELD_DEG
+    elif source in FIXED_CAMERAS:
+        field = FIXED_CAMERAS[source][2]
     shape = (view.height, view.width)
-    return SenseSpec(name="depth", shape=shape, units="m", camera=view.name, field_deg=field if own else 0.0)
+    return SenseSpec(
+        name="depth", shape=shape, units="m", camera=view.name, field_deg=0.0 if view.crop is not None else field
+    )
 
 
 def _lead(pictures: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

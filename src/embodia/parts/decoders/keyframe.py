@@ -38,7 +38,7 @@ class KeyFrameConfig:
     wide      places round the true one at which the second stage is trained, in halves of its cube
     """
 
-    upsample: int = 4
+    upsample: int = 8
     cells: int = 24
     spread: float = 1.0
     turns: int = 72

@@ -1,5 +1,7 @@
 """Senses against simple physics and against each other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from embodia.envs.desk import feel
 from embodia.envs.desk.scenes import Scene, Thing
 from embodia.envs.desk.senses import segments
 from embodia.envs.desk.world import World
+from embodia.envs.protocol import CameraView
 from embodia.generate.experts._desk_motion import go, stay
 
 GRAVITY = 9.81
@@ -116,6 +119,20 @@ def test_the_field_of_view_of_depth_is_the_cameras(env):
         if sense.name == "depth":
             source = sense.camera if sense.camera == "front" else "wrist"
             assert sense.field_deg == pytest.approx(float(model.camera(source).fovy[0]))
+
+
+def test_a_free_camera_sees_as_wide_as_the_simulator_says(env):
+    view = CameraView(name="across", height=16, width=16, lookat_m=(0.3, 0.0, 0.1), distance_m=1.0)
+    free = envs.make("desk", EnvConfig(cameras=(view,), options={"senses": "rgb,depth"}))
+    assert free.contract.observation.senses[0].field_deg == env.world.model.vis.global_.fovy
+    cut = replace(view, render=(32, 32), crop=(0, 0))
+    assert (
+        envs.make("desk", EnvConfig(cameras=(cut,), options={"senses": "depth"}))
+        .contract.observation.senses[0]
+        .field_deg
+        == 0
+    )
+    free.close()
 
 
 def test_a_sense_that_does_not_exist_is_refused():
