@@ -8,7 +8,8 @@ Published: no parameter count; 6 layers, 6 heads and width 120 on the kitchen, 6
 Ours: not yet measured; command: embodia bench zoo --policy bet
 Deviations: one readout token for each step of a chunk where the original predicts one action from each of the last ten
   observations; pictures and a sentence are read, the original reads states; offsets by absolute error; no pretrained
-  ResNet; tiny sees through keypoints that the sentence steers.
+  ResNet; tiny sees through keypoints that the sentence steers
+  and estimates states to come.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from embodia.parts.decoders.offset import OffsetConfig, OffsetDecoder
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.resnet import ResNetConfig
+from embodia.parts.encoders.waypoints import END, waypoints_beside
 from embodia.parts.tokenizers.kmeans import KMeansTokenizer
 from embodia.parts.vlm import VlmConfig, vision_language
 
@@ -44,6 +46,8 @@ class Config:
     clusters: int = 64
     head: OffsetConfig = field(default_factory=OffsetConfig)
     offset_weight: float = 10.0
+    ahead: tuple[int, ...] = ()
+    ahead_weight: float = 0.5
     normalization: Mode = "mean_std"
     inference: Inference = field(default_factory=Inference)
 
@@ -52,7 +56,7 @@ def preset(size: str) -> Config:
     """tiny 2 M with steered keypoints; small 25 M; paper as published, on a ResNet-18."""
     if size == "tiny":
         model = GptConfig(width=192, depth=3, heads=6, hidden=576)
-        return Config(chunk=12, trunk=VlmConfig(vision=KeypointStemConfig(), model=model))
+        return Config(chunk=12, ahead=(12, 24, 48, END), trunk=VlmConfig(vision=KeypointStemConfig(), model=model))
     if size == "small":
         return Config(chunk=16, trunk=_trunk(384, 6, 6))
     return Config()
@@ -63,7 +67,7 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     seen, actions, known = contract.observation, contract.action, statistics or {}
     width = config.trunk.model.width
     readout = {"readout": LearnedTokens("readout", config.chunk, width)}
-    encoders, backbone = vision_language(config.trunk, seen, extra=readout)
+    encoders, backbone = vision_language(config.trunk, seen, extra=readout, ahead=bool(config.ahead))
     tokenizer = KMeansTokenizer(config.chunk, actions.dim, config.clusters)
     parts = Parts(
         encoders=encoders,
@@ -73,7 +77,8 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
         ),
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
-        weights={"offset": config.offset_weight},
+        weights={"offset": config.offset_weight, "foresight": config.ahead_weight},
+        foresight=waypoints_beside(encoders, width, seen.state_dim, config.ahead),
         inference=config.inference,
     )
     return Composition(chunked(contract, config.chunk), parts)

@@ -8,7 +8,8 @@ Composition: bb.vlm(LLaVA-OneVision 0.5B) -> tok.universal(256 x 128) -> prop.by
 Published: 77 % on LIBERO; named after its 0.5 B language model, no exact count
 Ours: not yet measured; command: embodia bench zoo --policy uniact
 Deviations: one body a policy, so one head; it reads the model's image tokens, and the state as a token of its own; tiny
-  has 32 codes, sees through keypoints that the sentence steers and reads the sentence as one vector.
+  has 32 codes, sees through keypoints that the sentence steers, reads the sentence as one vector and estimates
+  states to come.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from embodia.nn.normalize import Mode, Normalizer
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.universal import UniversalConfig, UniversalDecoder
 from embodia.parts.encoders.queries import LearnedTokens
+from embodia.parts.encoders.waypoints import END, waypoints_beside
 from embodia.parts.families import llava_ov_half_b
 from embodia.parts.tokenizers.universal import UniversalCodebook
 from embodia.parts.vlm import VlmConfig, small_vlm, vision_language
@@ -36,6 +38,8 @@ class Config:
     codes: int = 256
     code_width: int = 128
     head: UniversalConfig = field(default_factory=UniversalConfig)
+    ahead: tuple[int, ...] = ()
+    ahead_weight: float = 0.5
     normalization: Mode = "mean_std"
     inference: Inference = field(default_factory=Inference)
 
@@ -43,7 +47,14 @@ class Config:
 def preset(size: str) -> Config:
     """tiny 2.5 M with steered keypoints; small 50 M; paper as published."""
     if size == "tiny":
-        return Config(chunk=12, vlm=VlmConfig(), codes=32, code_width=64, head=UniversalConfig(hidden=256))
+        return Config(
+            chunk=12,
+            ahead=(12, 24, 48, END),
+            vlm=VlmConfig(),
+            codes=32,
+            code_width=64,
+            head=UniversalConfig(hidden=256),
+        )
     if size == "small":
         return Config(chunk=12, vlm=small_vlm(), codes=64)
     return Config()
@@ -53,7 +64,9 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     """The policy with random weights for a body's contract."""
     seen, actions, known = contract.observation, contract.action, statistics or {}
     width = config.vlm.model.width
-    encoders, backbone = vision_language(config.vlm, seen, extra={"readout": LearnedTokens("readout", 1, width)})
+    encoders, backbone = vision_language(
+        config.vlm, seen, extra={"readout": LearnedTokens("readout", 1, width)}, ahead=bool(config.ahead)
+    )
     look = tuple(name for name in ("image", "state") if name in encoders)
     parts = Parts(
         encoders=encoders,
@@ -69,6 +82,8 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
         ),
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
+        weights={"foresight": config.ahead_weight},
+        foresight=waypoints_beside(encoders, width, seen.state_dim, config.ahead),
         inference=config.inference,
     )
     return Composition(chunked(contract, config.chunk), parts)

@@ -9,7 +9,8 @@ Published: no parameter count; LeRobot's default for PushT has 37,515,530
 Ours: not yet measured; command: embodia bench zoo --policy vq_bet
 Deviations: one observation is read and one chunk predicted, the original reads five with a chunk after each;
   the quantiser learns in `Composition.fit` before training, not in its first steps; offsets are trained at the true
-  codes; cells of the ResNet's map are tokens, not their spatial softmax; tiny sees through steered keypoints.
+  codes; cells of the ResNet's map are tokens, not their spatial softmax; tiny sees through steered keypoints and
+  estimates states to come.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from embodia.parts.decoders.offset import OffsetConfig, OffsetDecoder
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.resnet import ResNetConfig
+from embodia.parts.encoders.waypoints import END, waypoints_beside
 from embodia.parts.tokenizers.rvq import ResidualConfig, ResidualTokenizer
 from embodia.parts.vlm import VlmConfig, vision_language
 
@@ -45,6 +47,8 @@ class Config:
     codes: ResidualConfig = field(default_factory=ResidualConfig)
     head: OffsetConfig = field(default_factory=lambda: OffsetConfig(levels=(5.0, 0.5), temperature=0.1))
     offset_weight: float = 20.0
+    ahead: tuple[int, ...] = ()
+    ahead_weight: float = 0.5
     normalization: Mode = "min_max"
     inference: Inference = field(default_factory=Inference)
 
@@ -54,7 +58,10 @@ def preset(size: str) -> Config:
     if size == "tiny":
         model = GptConfig(width=192, depth=3, heads=6, hidden=576)
         return Config(
-            chunk=12, trunk=VlmConfig(vision=KeypointStemConfig(), model=model), codes=ResidualConfig(codes=8, width=64)
+            chunk=12,
+            trunk=VlmConfig(vision=KeypointStemConfig(), model=model),
+            codes=ResidualConfig(codes=8, width=64),
+            ahead=(12, 24, 48, END),
         )
     if size == "small":
         return Config(chunk=16, trunk=_trunk(384, 6, 6))
@@ -66,7 +73,7 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     seen, actions, known = contract.observation, contract.action, statistics or {}
     width = config.trunk.model.width
     readout = {"readout": LearnedTokens("readout", 1, width)}
-    encoders, backbone = vision_language(config.trunk, seen, extra=readout)
+    encoders, backbone = vision_language(config.trunk, seen, extra=readout, ahead=bool(config.ahead))
     tokenizer = ResidualTokenizer(config.chunk, actions.dim, config.codes)
     parts = Parts(
         encoders=encoders,
@@ -76,7 +83,8 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
         ),
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
-        weights={"offset": config.offset_weight},
+        weights={"offset": config.offset_weight, "foresight": config.ahead_weight},
+        foresight=waypoints_beside(encoders, width, seen.state_dim, config.ahead),
         inference=config.inference,
     )
     return Composition(chunked(contract, config.chunk), parts)

@@ -56,3 +56,13 @@ class Waypoints(nn.Module):
     def loss(self, estimate: Tensor, ahead: Tensor) -> Tensor:
         """Mean absolute error (B,) over steps and dimensions."""
         return (estimate - ahead).abs().mean((1, 2))
+
+
+def waypoints_beside(
+    encoders: Mapping[str, nn.Module], width: int, state_dim: int, ahead: tuple[int, ...]
+) -> Waypoints | None:
+    """The head that reads the tokens of these encoders, one sentence vector among them; None where `ahead` is empty."""
+    if not ahead:
+        return None
+    tokens = int(encoders["image"].tokens) + sum(name in encoders for name in ("state", "language"))  # type: ignore[arg-type]
+    return Waypoints(width, state_dim, ahead, tokens)
