@@ -227,6 +227,25 @@ def smolvlm2_half_b(layers: int = 32) -> VlmConfig:
     )
 
 
+def smollm2_135m() -> VlmConfig:
+    """Real words on an ordinary machine: steered keypoints and SmolLM2 135M with its installed weights; 0.14 B."""
+    model = HubConfig(
+        family="llama",
+        width=576,
+        depth=30,
+        heads=9,
+        kv_heads=3,
+        mlp_width=1536,
+        theta=1e5,
+        epsilon=1e-5,
+        weights="smollm2_135m",
+    )
+    text = TextConfig(
+        kind="pieces", file="installed:smollm2_135m", vocabulary=49152, start=1, stop=2, template=QUESTION, length=40
+    )
+    return VlmConfig(text=text, model=model, causal=True)
+
+
 def internvl2(size: str = "2b") -> VlmConfig:
     """InternVL2: InternViT 300M at 448 pixels, pixel shuffle 2, InternLM2 1.8B as a Llama of its sizes; 2.21 B."""
     widths = {"2b": (2048, 24, 16, 8, 8192), "8b": (4096, 32, 32, 8, 14336)}

@@ -20,7 +20,7 @@ from embodia.nn.projector import ProjectorConfig
 from embodia.nn.shared import Shared
 from embodia.nn.transformer import Transformer, TransformerConfig
 from embodia.nn.vocabulary import Head, Vocabulary
-from embodia.parts.backbones.hub import HubConfig, HubTransformer
+from embodia.parts.backbones.hub import HubConfig, HubTransformer, filled
 from embodia.parts.backbones.language_model import LanguageModel, block_table
 from embodia.parts.backbones.mamba import MambaConfig, MambaEngine
 from embodia.parts.encoders.eyes import EyesConfig, eyes
@@ -121,7 +121,11 @@ def vision_language(
     blocks = [(name,) for name in order] if config.causal else [order]
     table = block_table(*blocks, *((name,) for name in later))
     within: Literal["causal"] | None = "causal" if config.causal else None
-    model = LanguageModel(engine(config.model), table, vocabulary, within=within, outputs=outputs)
+    if isinstance(config.model, HubConfig) and config.model.weights and vocabulary is not None:
+        layers = filled(config.model, vocabulary)
+    else:
+        layers = engine(config.model)
+    model = LanguageModel(layers, table, vocabulary, within=within, outputs=outputs)
     return {**encoders, **later}, model
 
 

@@ -18,6 +18,8 @@ from embodia.core.errors import ConfigError
 from embodia.core.types import TokenGroup
 from embodia.nn.attention import Cache, KeyValue
 from embodia.nn.groups import attention_mask, concatenate, continued, positions, verify, verify_prefix
+from embodia.nn.installed import model_state
+from embodia.nn.vocabulary import Vocabulary
 
 Family = Literal["llama", "gemma", "gemma2", "gemma3_text", "qwen2", "qwen3", "mistral", "phi", "phi3", "bitnet"]
 PLAIN_ATTENTION = ("gemma2",)
@@ -28,6 +30,7 @@ PLAIN_ATTENTION = ("gemma2",)
 class HubConfig:
     """Sizes of a public family; `options` are further numbers of its configuration, by transformers' names.
 
+    `weights` names a package of `nn.installed`; they fill the model when it is built, except on the meta device.
     `head_dim` 0 is width / heads; `theta` the base of the rotary angles. Sliding windows are not used: the
     declared attention decides who sees whom.
     """
@@ -41,6 +44,7 @@ class HubConfig:
     head_dim: int = 0
     theta: float = 10000.0
     epsilon: float = 1e-6
+    weights: str = ""
     options: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -91,7 +95,8 @@ class HubTransformer(nn.Module):
             past_key_values=cache,
             use_cache=True,
         )
-        return found.last_hidden_state, tuple((layer.keys, layer.values) for layer in cache.layers)
+        layers: list[Any] = cache.layers
+        return found.last_hidden_state, tuple((layer.keys, layer.values) for layer in layers)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -132,11 +137,35 @@ def hub_model(config: HubConfig) -> Any:
         )
         _turn(sizes, config.theta)
         attention = "eager" if config.family in PLAIN_ATTENTION else "sdpa"
-        model = AutoModel.from_config(sizes, attn_implementation=attention)
+        model = AutoModel.from_config(sizes, attn_implementation=attention)  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"transformers refuses these sizes: {error}", leaf="model") from error
     model.set_input_embeddings(nn.Identity())
     return model
+
+
+def filled(config: HubConfig, vocabulary: Vocabulary) -> HubTransformer:
+    """The layers and a word table with the installed weights that the configuration names.
+
+    On the meta device nothing is read. Raises `MissingExtraError`, and `ConfigError` where sizes disagree.
+    """
+    made = HubTransformer(config)
+    if vocabulary.table.weight.is_meta:
+        return made
+    state = model_state(config.weights)
+    words = state.pop("embed_tokens.weight")
+    rows = len(words)
+    if words.shape[1] != vocabulary.width or rows > vocabulary.size:
+        raise ConfigError(
+            f"{tuple(words.shape)} words do not fit {vocabulary.size} x {vocabulary.width}", leaf="weights"
+        )
+    try:
+        made.model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ConfigError(f"the weights do not fit the sizes: {error}", leaf="weights") from error
+    with torch.no_grad():
+        vocabulary.table.weight[:rows] = words / vocabulary.scale
+    return made
 
 
 def _turn(sizes: Any, theta: float) -> None:

@@ -48,7 +48,7 @@ class MambaEngine(nn.Module):
             use_associative_scan=False,
         )
         self.model: Any = MambaModel(sizes)
-        self.model.set_input_embeddings(nn.Identity())
+        self.model.set_input_embeddings(nn.Identity())  # type: ignore[no-untyped-call]
 
     def packed(self) -> MambaEngine:
         """Itself: its layers read one another's weights, so they stay as they are (`nn.packed.Packable`)."""

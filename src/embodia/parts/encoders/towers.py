@@ -156,7 +156,7 @@ def _vit(config: TowerConfig) -> nn.Module:
     if config.family == "internvl":
         return InternVLVisionModel(InternVLVisionConfig(**sizes))
     if config.family == "dinov2":
-        more = {"mlp_ratio": config.hidden // config.width, "num_register_tokens": config.registers}
+        more: dict[str, Any] = {"mlp_ratio": config.hidden // config.width, "num_register_tokens": config.registers}
         return hub.Dinov2WithRegistersModel(hub.Dinov2WithRegistersConfig(**sizes, **more))
     return hub.SiglipVisionModel(hub.SiglipVisionConfig(**sizes, vision_use_head=False))
 

@@ -15,6 +15,10 @@ import torch
 from torch import Tensor
 
 from embodia.core.errors import ConfigError, CorruptFileError, MissingFileError
+from embodia.nn.installed import pieces
+
+INSTALLED = "installed:"
+"""Begins the name of a vocabulary that comes in a package (`nn.installed`)."""
 
 
 class ByteTokenizer:
@@ -78,6 +82,8 @@ class FileTokenizer:
     def _pieces(self) -> Any:
         from tokenizers import Tokenizer
 
+        if self.file.startswith(INSTALLED):
+            return pieces(self.file.removeprefix(INSTALLED))
         if not Path(self.file).is_file():
             raise MissingFileError("the vocabulary does not exist", file=self.file)
         try:
