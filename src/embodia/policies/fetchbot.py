@@ -8,7 +8,7 @@ Composition: vis.depth + prop.linear + txt.sentence -> bb.encoder -> geo.occ (oc
 Published: no parameter count
 Ours: not yet measured; command: embodia bench zoo --policy fetchbot
 Deviations: the oracle is whoever made the demonstrations, not a policy reinforced in simulation; sensed depth takes the
-  place of a monocular estimator's; a sentence may say what to fetch
+  place of a monocular estimator's; a sentence may say what to fetch; tiny estimates states to come
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from embodia.parts.decoders.regression import ChunkRegression, RegressionConfig
 from embodia.parts.encoders.depth import DepthTokens
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.state import StateToken
+from embodia.parts.encoders.waypoints import END, waypoints
 from embodia.parts.heads.occupancy import Occupancy, OccupancyConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and choices; the defaults are our reading of the paper's."""
+    """Sizes and choices; the defaults are our reading of the paper's. `ahead`: estimated states."""
 
     chunk: int = 16
     patch: int = 16
@@ -45,6 +46,7 @@ class Config:
     head: RegressionConfig = field(default_factory=lambda: RegressionConfig(layers=4))
     occupancy: OccupancyConfig = field(default_factory=lambda: OccupancyConfig(size=24, hidden=512))
     occupancy_weight: float = 0.5
+    ahead: tuple[int, ...] = ()
     normalization: Mode = "mean_std"
     inference: Inference = field(default_factory=Inference)
 
@@ -54,7 +56,13 @@ def preset(size: str) -> Config:
     if size == "tiny":
         layers = LayerSizes(width=160, heads=5, hidden=480, dropout=0.0, pre_norm=True)
         return Config(
-            chunk=12, patch=8, layers=layers, depth=2, head=RegressionConfig(layers=2), occupancy=OccupancyConfig()
+            chunk=12,
+            patch=8,
+            layers=layers,
+            depth=2,
+            head=RegressionConfig(layers=2),
+            occupancy=OccupancyConfig(),
+            ahead=(12, 24, 48, END),
         )
     if size == "small":
         layers = LayerSizes(width=320, heads=8, hidden=1280, dropout=0.0, pre_norm=True)
@@ -78,7 +86,8 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
         backbone=TransformerEncoder(config.layers, config.depth),
         decoder=ChunkRegression(config.layers, config.head, actions.dim, config.chunk),
         heads={"occupancy": space},
-        weights={"occupancy": config.occupancy_weight},
+        foresight=waypoints(config.ahead, seen.state_dim, encoders, width, tuple(encoders)),
+        weights={"occupancy": config.occupancy_weight, "foresight": 0.5},
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
         inference=config.inference,

@@ -8,7 +8,8 @@ Composition: geo.pc_enc(uni3d) + txt.sentence + prop.linear -> head.diffusion(bb
 Published: about 1.3 B parameters
 Ours: not yet measured; command: embodia bench zoo --policy fp3
 Deviations: all cameras' points are one cloud, not one a camera; the sentence is a frozen MiniLM vector, not CLIP's; no
-  pretrained Uni3D weights are shipped; points and sentence are one memory that every block looks at
+  pretrained Uni3D weights are shipped; points and sentence are one memory that
+  every block looks at; tiny estimates states to come
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from embodia.parts.decoders.dit import CrossDit, DitConfig
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.points import PointConfig, PointTokens
 from embodia.parts.encoders.state import StateVector
+from embodia.parts.encoders.waypoints import END, waypoints
 
 UNI3D_L = PointConfig(
     groups=512, neighbours=64, hidden=256, depth=24, layers=LayerSizes(width=1024, heads=16, hidden=4096, pre_norm=True)
@@ -38,7 +40,7 @@ UNI3D_L = PointConfig(
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and choices; the defaults are the paper's size."""
+    """Sizes and choices; the defaults are the paper's size. `ahead`: estimated states."""
 
     chunk: int = 16
     points: PointConfig = UNI3D_L
@@ -46,6 +48,7 @@ class Config:
         default_factory=lambda: DitConfig(width=1280, depth=37, heads=20, norm="rms", qk_norm=True)
     )
     diffusion: DiffusionConfig = field(default_factory=lambda: DiffusionConfig(prediction="epsilon"))
+    ahead: tuple[int, ...] = ()
     normalization: Mode = "min_max"
     inference: Inference = field(default_factory=Inference)
 
@@ -59,6 +62,7 @@ def preset(size: str) -> Config:
             points=PointConfig(groups=48, depth=2, layers=layers),
             denoiser=DitConfig(width=128, depth=4, heads=4, norm="rms", qk_norm=True),
             diffusion=DiffusionConfig(draws=4),
+            ahead=(12, 24, 48, END),
         )
     if size == "small":
         layers = LayerSizes(width=384, heads=6, hidden=1536, dropout=0.0, pre_norm=True)
@@ -78,17 +82,20 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     encoders: dict[str, nn.Module] = {"state": StateVector(), "points": points}
     if seen.language:
         encoders["language"] = LanguageToken(width, position=False, deep=True)
+    read = tuple(name for name in encoders if name != "state")
     net = CrossDit(
         config.denoiser,
         actions.dim,
         config.chunk,
         state_dim=seen.state_dim,
-        memories={"seen": points.tokens + int(seen.language)},
+        memories={"seen": points.tokens + seen.language + bool(config.ahead)},
         rate_hz=actions.rate_hz,
     )
     parts = Parts(
         encoders=encoders,
-        backbone=Together(tuple(name for name in encoders if name != "state"), "seen"),
+        backbone=Together((*read, "ahead") if config.ahead else read, "seen"),
+        foresight=waypoints(config.ahead, seen.state_dim, encoders, width, read),
+        weights={"foresight": 0.5},
         decoder=ChunkDiffusion(config.diffusion, net, actions.dim, config.chunk),
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),

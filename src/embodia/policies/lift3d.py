@@ -8,7 +8,8 @@ Composition: geo.pc_enc(patches) + geo.lift(planes) -> vis.vit(clip base) + prop
 Published: no parameter count of the whole policy
 Ours: not yet measured; command: embodia bench zoo --policy lift3d
 Deviations: no pretrained CLIP or DINOv2 weights are shipped, and the first stage (masked depth) is left out; an
-  instruction may enter as a frozen MiniLM vector; a chunk is predicted, not one action
+  instruction may enter as a frozen MiniLM vector; a chunk is predicted, not one action;
+  tiny estimates states to come
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ from embodia.parts.decoders.pooled import PooledConfig, PooledRegression
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.points import PointConfig, PointTokens
 from embodia.parts.encoders.state import StateToken
+from embodia.parts.encoders.waypoints import END, waypoints
 
 CLIP_BASE = LayerSizes(width=768, heads=12, hidden=3072, dropout=0.0, pre_norm=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and choices; the defaults are a base vision transformer's. `mixing` layers join points, state, sentence."""
+    """Sizes and choices; the defaults are a base vision transformer's. `mixing` layers join points, state, sentence.
+
+    `ahead` are steps at which states to come are estimated."""
 
     chunk: int = 16
     points: PointConfig = field(
@@ -45,6 +49,7 @@ class Config:
     )
     mixing: int = 0
     head: PooledConfig = field(default_factory=lambda: PooledConfig(pool="max", hidden=(256, 256)))
+    ahead: tuple[int, ...] = ()
     normalization: Mode = "mean_std"
     inference: Inference = field(default_factory=Inference)
 
@@ -53,7 +58,11 @@ def preset(size: str) -> Config:
     """tiny 1.5 M; small 22 M, as a small vision transformer; paper as a base one."""
     if size == "tiny":
         return Config(
-            chunk=12, points=PointConfig(groups=32, lift=True), mixing=2, head=PooledConfig(pool="flat", hidden=(256,))
+            chunk=12,
+            points=PointConfig(groups=32, lift=True),
+            mixing=2,
+            ahead=(12, 24, 48, END),
+            head=PooledConfig(pool="flat", hidden=(256,)),
         )
     if size == "small":
         layers = LayerSizes(width=384, heads=6, hidden=1536, dropout=0.0, pre_norm=True)
@@ -76,13 +85,15 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
         sizes.width,
         actions.dim,
         config.chunk,
-        read=tuple(encoders),
-        tokens=points.tokens + len(encoders) - 1,
+        read=(*encoders, "ahead") if config.ahead else tuple(encoders),
+        tokens=points.tokens + len(encoders) - 1 + bool(config.ahead),
     )
     parts = Parts(
         encoders=encoders,
         backbone=TransformerEncoder(sizes, config.mixing) if config.mixing else None,
         decoder=head,
+        foresight=waypoints(config.ahead, seen.state_dim, encoders, sizes.width, tuple(encoders)),
+        weights={"foresight": 0.5},
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
         inference=config.inference,

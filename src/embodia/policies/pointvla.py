@@ -8,7 +8,8 @@ Composition: vis.vit + bb.vlm(qwen2-vl 2B) -> head.diffusion(bb.dit 1B, ScaleDP)
 Published: no count of the injected parts
 Ours: not yet measured; command: embodia bench zoo --policy pointvla
 Deviations: the vision-language part is read as the mean of its tokens; tiny and small train everything together, since
-  no trained model is at hand; no pretrained weights are shipped; `frozen` is the paper's way
+  no trained model is at hand; no pretrained weights are shipped; `frozen` is the paper's way; tiny
+  estimates states to come
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
 from embodia.parts.decoders.dit import AdaptiveDit, DitConfig
 from embodia.parts.decoders.injected import InjectedDit
 from embodia.parts.encoders.points import PointConfig, PointTokens
+from embodia.parts.encoders.waypoints import END, waypoints
 from embodia.parts.families import qwen2_vl
 from embodia.parts.vlm import VlmConfig, small_vlm, vision_language
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and choices; the defaults are the paper's. `blocks` of the expert are told of the points."""
+    """Sizes and choices; the defaults are the paper's. `blocks` of the expert are told of the points.
+
+    `ahead` are steps at which states to come are estimated."""
 
     chunk: int = 16
     model: VlmConfig = field(default_factory=qwen2_vl)
@@ -41,6 +45,7 @@ class Config:
     blocks: tuple[int, ...] = (11, 15, 19, 23, 27)
     frozen: bool = True
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    ahead: tuple[int, ...] = ()
     normalization: Mode = "min_max"
     inference: Inference = field(default_factory=Inference)
 
@@ -51,13 +56,14 @@ def preset(size: str) -> Config:
         return Config(
             chunk=12,
             model=VlmConfig(
-                model=TransformerConfig(width=160, depth=3, heads=4, kv_heads=4, head_dim=40, mlp_width=480)
+                model=TransformerConfig(width=160, depth=2, heads=4, kv_heads=4, head_dim=40, mlp_width=480)
             ),
             points=PointConfig(groups=32, depth=1),
             expert=DitConfig(width=128, depth=4, heads=4),
             blocks=(1, 2),
             frozen=False,
             diffusion=DiffusionConfig(draws=4),
+            ahead=(12, 24, 48, END),
         )
     if size == "small":
         expert = DitConfig(width=384, depth=10, heads=6, pool="mean")
@@ -68,10 +74,11 @@ def preset(size: str) -> Config:
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
     """The policy with random weights. Raises `ConfigError` for a body without points."""
     seen, actions, known = contract.observation, contract.action, statistics or {}
-    encoders, model = vision_language(config.model, seen)
+    encoders, model = vision_language(config.model, seen, ahead=bool(config.ahead))
+    foresight = waypoints(config.ahead, seen.state_dim, encoders, config.model.model.width, tuple(encoders))
     centre, half = cube(contract, known.get("state"))
     width, told = config.model.model.width, config.points.layers.width
-    count = len(encoders)
+    count = len(encoders) + bool(config.ahead)
     if config.expert.pool == "flatten":
         count = int(encoders["image"].tokens) + count - 1  # type: ignore[arg-type]
     expert = AdaptiveDit(config.expert, actions.dim, config.chunk, count * width)
@@ -83,6 +90,8 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     parts = Parts(
         encoders={**encoders, "points": points},
         backbone=model,
+        foresight=foresight,
+        weights={"foresight": 0.5},
         decoder=ChunkDiffusion(config.diffusion, net, actions.dim, config.chunk),
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),

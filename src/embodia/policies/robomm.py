@@ -8,7 +8,8 @@ Composition: vis.vit + geo.backproject (camera parameters) + geo.ego3d -> fuse.r
 Published: no count of the whole; OpenFlamingo 3 B
 Ours: not yet measured; command: embodia bench zoo --policy robomm
 Deviations: where cells lie in space comes from depth and the field of view, in each camera's own frame, not from
-  multi-view features lifted by calibrated cameras; occupancy comes from points; a Llama layer stands for MPT's
+  multi-view features lifted by calibrated cameras; occupancy comes from points; a Llama layer stands for MPT's;
+  tiny estimates states to come
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.encoders.towers import TowerConfig
 from embodia.parts.encoders.vision import VisionConfig, camera_tokens
+from embodia.parts.encoders.waypoints import END, waypoints
 from embodia.parts.heads.forecast import Forecast, ForecastConfig
 from embodia.parts.heads.occupancy import Occupancy, OccupancyConfig
 
@@ -44,7 +46,9 @@ MPT_1B = TransformerConfig(width=2048, depth=24, heads=16, kv_heads=16, head_dim
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and choices; the defaults are the paper's. `inside` is the width of picture tokens."""
+    """Sizes and choices; the defaults are the paper's. `inside` is the width of picture tokens.
+
+    `ahead` are steps at which states to come are estimated."""
 
     chunk: int = 10
     vision: VisionConfig = CLIP_L
@@ -58,6 +62,7 @@ class Config:
     picture: ForecastConfig = field(default_factory=lambda: ForecastConfig(width=512, heads=8, hidden=2048, layers=2))
     space: OccupancyConfig = field(default_factory=lambda: OccupancyConfig(size=24, hidden=512))
     aside: float = 0.2
+    ahead: tuple[int, ...] = ()
     normalization: Mode = "mean_std"
     inference: Inference = field(default_factory=Inference)
 
@@ -74,6 +79,7 @@ def preset(size: str) -> Config:
             crossed=CrossSizes(heads=4, head_dim=32, expand=2),
             gate=0.5,
             readouts=2,
+            ahead=(12, 24, 48, END),
             picture=ForecastConfig(width=96),
             space=OccupancyConfig(),
         )
@@ -97,18 +103,20 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     if seen.language:
         encoders["language"] = LanguageToken(width, deep=True)
     centre, half = cube(contract, known.get("state"))
+    read = ("readout", "state", "ahead") if config.ahead else ("readout", "state")
     parts = Parts(
         encoders=encoders,
         backbone=GatedLanguageModel(config.model, config.inside, sizes=config.crossed, gate=config.gate),
         decoder=PooledRegression(
-            config.head, width, actions.dim, config.chunk, read=("readout", "state"), tokens=config.readouts + 1
+            config.head, width, actions.dim, config.chunk, read=read, tokens=config.readouts + len(read) - 1
         ),
+        foresight=waypoints(config.ahead, seen.state_dim, encoders, width, ("state", "language", "image")),
         heads={
             "picture": Forecast(config.picture, seen, width, name="picture", read="readout", steps=1),
             "space": Occupancy(config.space, seen, width, centre=centre, half=half, read=("readout",)),
         },
         later=(config.chunk,),
-        weights={"picture": config.aside, "occupancy": config.aside},
+        weights={"picture": config.aside, "occupancy": config.aside, "foresight": 0.5},
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
         inference=config.inference,

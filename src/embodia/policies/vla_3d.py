@@ -8,7 +8,8 @@ Composition: vis.vit + geo.backproject + geo.pc_enc -> bb.vlm(blip2, interaction
 Published: no count of the whole; BLIP2-FlanT5 XL with diffusion models for goals
 Ours: not yet measured; command: embodia bench zoo --policy vla_3d
 Deviations: a causal language model of 3 B stands for BLIP2-FlanT5's encoder and decoder; goals are painted in one pass
-  from the goal tokens, patches of the picture and cells of the space, not by diffusion models; no pretrained weights
+  from the goal tokens, patches of the picture and cells of the space, not by diffusion models; no pretrained weights;
+  tiny estimates states to come
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from embodia.nn.tool import cube
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.encoders.points import PointConfig, PointTokens
 from embodia.parts.encoders.queries import LearnedTokens
+from embodia.parts.encoders.waypoints import END, waypoints
 from embodia.parts.families import qwen2_5_vl
 from embodia.parts.heads.forecast import Forecast, ForecastConfig
 from embodia.parts.heads.occupancy import Occupancy, OccupancyConfig
@@ -43,6 +45,7 @@ class Config:
     picture: ForecastConfig = field(default_factory=lambda: ForecastConfig(width=512, heads=8, hidden=2048, layers=4))
     space: OccupancyConfig = field(default_factory=lambda: OccupancyConfig(size=24, hidden=512))
     speech: SpeechConfig = field(default_factory=SpeechConfig)
+    ahead: tuple[int, ...] = ()
     normalization: Mode = "quantile"
     inference: Inference = field(default_factory=Inference)
 
@@ -59,6 +62,7 @@ def preset(size: str) -> Config:
             picture=ForecastConfig(width=96),
             space=OccupancyConfig(),
             speech=SpeechConfig(ids=128),
+            ahead=(12, 24, 48, END),
         )
     if size == "small":
         return Config(model=small_vlm(), points=PointConfig(depth=2), picture=ForecastConfig(layers=2))
@@ -74,7 +78,7 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
         "points": PointTokens(config.points, seen, width, centre=centre, half=half),
         "goal": LearnedTokens("goal", config.goals, width),
     }
-    encoders, model = vision_language(config.model, seen, extra=extra)
+    encoders, model = vision_language(config.model, seen, extra=extra, ahead=bool(config.ahead))
     painted = Forecast(config.picture, seen, width, name="goal_picture", read="goal", steps=1)
     space = Occupancy(
         config.space, seen, width, centre=centre, half=half, read=("goal",), name="goal_space", later=True
@@ -82,10 +86,11 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     parts = Parts(
         encoders=encoders,
         backbone=model,
+        foresight=waypoints(config.ahead, seen.state_dim, encoders, width, ("state", "language", "image")),
         decoder=action_words(config.speech, model, width, actions.dim, config.chunk),
         heads={"picture": painted, "space": space},
         later=(config.goal_steps,),
-        weights={"goal_picture": config.goal_weight, "goal_space": config.goal_weight},
+        weights={"goal_picture": config.goal_weight, "goal_space": config.goal_weight, "foresight": 0.5},
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
         inference=config.inference,

@@ -18,6 +18,8 @@ from embodia.parts.backbones.together import Together
 from embodia.parts.encoders.cloud import Cloud
 from embodia.parts.encoders.ortho import OrthoEyes, drawn_spec
 from embodia.parts.encoders.points import CentrePositions, PlanePositions, PointConfig, PointTokens
+from embodia.parts.encoders.state import StateToken
+from embodia.parts.encoders.waypoints import waypoints
 
 BODY = gripper_arm()
 SEEN = invent_observation(BODY, 2).map(torch.from_numpy)
@@ -104,3 +106,17 @@ def test_groups_laid_end_to_end():
     found, cache = Together(("b", "a"), "seen")(groups, "kept")
     assert cache == "kept" and list(found) == ["c", "seen"]
     assert found["seen"].tokens[0, :, 0].tolist() == [3, 3, 3, 2, 2] and found["seen"].mask.all()
+    placed = {**groups, "a": replace(groups["a"], position=torch.full((2, 4), 0.5))}
+    assert Together(("b", "a"), "seen")(placed)[0]["seen"].tokens[0, :, 0].tolist() == [3, 3, 3, 2.5, 2.5]
+
+
+def test_states_to_come_are_estimated_from_the_groups_that_are_there():
+    points = PointTokens(
+        PointConfig(groups=8, neighbours=4, hidden=16, depth=0, layers=LAYERS), BODY.observation, 32, **CUBE
+    )
+    encoders = {"points": points, "state": StateToken(4, 32)}
+    assert waypoints((), 4, encoders, 32, ("points",)) is None
+    made = waypoints((3, 9), 4, encoders, 32, ("points", "language", "state"))
+    assert made.read == ("points", "state")
+    group, estimate = made({name: encoder(SEEN) for name, encoder in encoders.items()}, SEEN)
+    assert group.tokens.shape == (2, 1, 32) and estimate.shape == (2, 2, 4)

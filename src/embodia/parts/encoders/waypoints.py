@@ -58,11 +58,18 @@ class Waypoints(nn.Module):
         return (estimate - ahead).abs().mean((1, 2))
 
 
+def waypoints(
+    ahead: tuple[int, ...], state_dim: int, encoders: Mapping[str, nn.Module], width: int, read: tuple[str, ...]
+) -> Waypoints | None:
+    """`Waypoints` over these encoders' groups, of one token unless an encoder says `tokens`; None for no steps."""
+    if not ahead:
+        return None
+    there = tuple(name for name in read if name in encoders)
+    return Waypoints(width, state_dim, ahead, sum(int(getattr(encoders[name], "tokens", 1)) for name in there), there)
+
+
 def waypoints_beside(
     encoders: Mapping[str, nn.Module], width: int, state_dim: int, ahead: tuple[int, ...]
 ) -> Waypoints | None:
     """The head that reads the tokens of these encoders, one sentence vector among them; None where `ahead` is empty."""
-    if not ahead:
-        return None
-    tokens = int(encoders["image"].tokens) + sum(name in encoders for name in ("state", "language"))  # type: ignore[arg-type]
-    return Waypoints(width, state_dim, ahead, tokens)
+    return waypoints(ahead, state_dim, encoders, width, ("state", "language", "image"))
