@@ -64,7 +64,7 @@ def preset(size: str) -> Config:
         systems = tiny_systems("min_max", hears=True)
         stem = ConvStemConfig(widths=(32, 64, 96, 128))
         systems = replace(systems, lower=replace(systems.lower, vision=stem))
-        denoiser, diffusion = DitConfig(width=128, depth=3, heads=4), DiffusionConfig(draws=4)
+        denoiser, diffusion = DitConfig(width=128, depth=2, heads=4), DiffusionConfig(draws=3)
         return Config(chunk=12, systems=systems, denoiser=denoiser, diffusion=diffusion)
     if size == "small":
         return Config(chunk=32, systems=small_systems("min_max"), denoiser=DitConfig(width=512, depth=8, heads=8))

@@ -70,7 +70,7 @@ def preset(size: str) -> Config:
     if size == "tiny":
         model = TransformerConfig(width=128, depth=4, heads=4, kv_heads=4, head_dim=32, mlp_width=384)
         painter = ForecastConfig(width=96, heads=4, hidden=192)
-        denoiser, diffusion = DitConfig(width=128, depth=3, heads=4), DiffusionConfig(draws=4)
+        denoiser, diffusion = DitConfig(width=128, depth=2, heads=4), DiffusionConfig(draws=3)
         return Config(
             chunk=12,
             gpt=GptConfig(model=model),

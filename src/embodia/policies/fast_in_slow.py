@@ -68,7 +68,7 @@ class Config:
 def preset(size: str) -> Config:
     """tiny 4 M, both systems with keypoints; small 70 M; paper 7 B."""
     if size == "tiny":
-        denoiser, diffusion = DitConfig(width=128, depth=2, heads=4), DiffusionConfig(draws=4)
+        denoiser, diffusion = DitConfig(width=128, depth=2, heads=4), DiffusionConfig(draws=3)
         return Config(
             chunk=12, systems=tiny_systems("min_max"), blocks=1, plan=4, denoiser=denoiser, diffusion=diffusion
         )

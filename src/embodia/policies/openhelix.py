@@ -64,7 +64,7 @@ class Config:
 def preset(size: str) -> Config:
     """tiny 4 M, both systems with keypoints; small 85 M; paper LLaVA 7B, its prompt tuned."""
     if size == "tiny":
-        denoiser, diffusion = DitConfig(width=128, depth=3, heads=4), DiffusionConfig(draws=4)
+        denoiser, diffusion = DitConfig(width=128, depth=2, heads=4), DiffusionConfig(draws=3)
         return Config(chunk=12, systems=tiny_systems("min_max"), tuned="all", denoiser=denoiser, diffusion=diffusion)
     if size == "small":
         return Config(systems=small_systems("min_max"), tuned="all")

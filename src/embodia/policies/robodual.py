@@ -64,7 +64,7 @@ class Config:
 def preset(size: str) -> Config:
     """tiny 4 M, both systems with keypoints; small 63 M; paper OpenVLA and a specialist of 20 M."""
     if size == "tiny":
-        denoiser, diffusion = DitConfig(width=128, depth=3, heads=4), DiffusionConfig(draws=4)
+        denoiser, diffusion = DitConfig(width=128, depth=2, heads=4), DiffusionConfig(draws=3)
         head = PooledConfig(pool="mean", hidden=(256,))
         systems = tiny_systems("min_max")
         return Config(chunk=12, systems=systems, plan=4, generalist=head, denoiser=denoiser, diffusion=diffusion)

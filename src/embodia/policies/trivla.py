@@ -71,7 +71,7 @@ def preset(size: str) -> Config:
     """tiny 5 M, all with keypoints; small 90 M; paper 2 B with a third system of our own size."""
     if size == "tiny":
         systems = tiny_systems()
-        eye = KeypointStemConfig(channels=40, keypoints=24, condition=128)
+        eye = KeypointStemConfig(channels=32, keypoints=24, grid_channels=64, condition=128)
         return Config(
             chunk=12,
             systems=replace(
@@ -84,7 +84,7 @@ def preset(size: str) -> Config:
             later=(12,),
             foresee=ForecastConfig(width=96, hidden=192),
             denoiser=DitConfig(width=128, depth=2, heads=4, time_scale=1000.0),
-            flow=FlowConfig(draws=4),
+            flow=FlowConfig(draws=3),
         )
     if size == "small":
         third = LayerSizes(width=256, heads=8, hidden=1024, dropout=0.0, pre_norm=True)
