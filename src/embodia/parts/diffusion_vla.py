@@ -17,6 +17,7 @@ from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.mixture import MixtureConfig
 from embodia.nn.normalize import Mode, Normalizer
+from embodia.nn.transformer import TransformerConfig
 from embodia.nn.unet1d import UNet1d, UNetConfig
 from embodia.parts.backbones.language_model import LanguageModel
 from embodia.parts.compose import Composition, Inference, Parts, chunked
@@ -27,7 +28,7 @@ from embodia.parts.decoders.in_sequence import InSequence
 from embodia.parts.decoders.told import ToldDenoiser
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.state import StateVector
-from embodia.parts.speaking import SpeakerConfig, thinker
+from embodia.parts.speaking import SpeakerConfig, estimate, thinker
 from embodia.parts.thought import ThoughtConfig
 from embodia.parts.vlm import VlmConfig, vision_language
 
@@ -42,6 +43,7 @@ class DiffusionVlaConfig:
              state; "sequence": the model denoises by itself, `net` is then None
     net      the denoiser
     thought  what is said before acting and modulates the mean; `answers` names the kind of text it learns from
+    ahead    steps at which a small head estimates states to come, as one more token and loss; needs one sentence vector
     weights  of loss terms, 1 where not named
     """
 
@@ -52,9 +54,16 @@ class DiffusionVlaConfig:
     told: Literal["token", "mean", "sequence"] = "token"
     net: NetConfig = field(default_factory=lambda: DitConfig(width=192, depth=3, heads=6))
     diffusion: DiffusionConfig = field(default_factory=lambda: DiffusionConfig(draws=4))
-    weights: Mapping[str, float] = field(default_factory=dict)
+    ahead: tuple[int, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=lambda: {"foresight": 0.5})
     normalization: Mode = "min_max"
     inference: Inference = field(default_factory=Inference)
+
+
+def tiny_vlm(depth: int = 4) -> VlmConfig:
+    """The tiny reader, a little narrower, so that a head and an estimate of states to come fit beside it."""
+    model = TransformerConfig(width=192, depth=depth, heads=4, kv_heads=4, head_dim=48, mlp_width=384)
+    return VlmConfig(model=model)
 
 
 @dataclass(frozen=True)
@@ -70,9 +79,10 @@ def diffusion_vla(contract: Contract, config: DiffusionVlaConfig) -> DiffusionVl
     """Encoders, model and head with random weights for a body's contract."""
     seen, actions, width = contract.observation, contract.action, config.vlm.model.width
     token = {"cognition": LearnedTokens("cognition", 1, width)} if config.told == "token" else {}
-    encoders, backbone = vision_language(config.vlm, seen, outputs=config.told != "sequence", extra=token)
+    outputs, ahead = config.told != "sequence", ("ahead",) if config.ahead else ()
+    encoders, backbone = vision_language(config.vlm, seen, outputs=outputs, extra=token, ahead=bool(ahead))
     if config.told == "mean":
-        read = tuple(encoders)
+        read = (*encoders, *ahead)
         encoders["proprio"] = StateVector("proprio")
         inner = _denoiser(config, actions.dim, width)
         words = "thought" if config.thought else ""
@@ -99,11 +109,12 @@ def composed(
     """The policy; `decoder` takes the place of the diffusion head alone."""
     seen, actions, known = contract.observation, contract.action, statistics or {}
     routed = isinstance(config.vlm.model, MixtureConfig) and config.vlm.model.mixture == "routed"
-    thinking = SpeakerConfig(vlm=config.vlm, thought=config.thought)
+    thinking, width = SpeakerConfig(vlm=config.vlm, thought=config.thought, ahead=config.ahead), config.vlm.model.width
     parts = Parts(
         encoders=made.encoders,
         backbone=made.backbone,
-        thought=thinker(thinking, made.backbone, config.vlm.model.width),
+        thought=thinker(thinking, made.backbone, width),
+        foresight=estimate(thinking, seen, made.encoders, width),
         answers=config.answers,
         heads={"balance": BalanceHead()} if routed else {},
         weights=config.weights,

@@ -26,6 +26,7 @@ from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.parts.decoders.dit import DitConfig
 from embodia.parts.diffusion_vla import DiffusionVlaConfig as Config
 from embodia.parts.diffusion_vla import composed, diffusion_vla
+from embodia.parts.encoders.waypoints import END
 from embodia.parts.families import QWEN2_2B, qwen2_vl
 from embodia.parts.thought import ThoughtConfig
 from embodia.parts.vlm import VlmConfig, small_vlm
@@ -36,10 +37,10 @@ __all__ = ["Config", "build", "preset"]
 def preset(size: str) -> Config:
     """tiny 5 M with steered keypoints; small 90 M; paper on Qwen2-VL 2B with a DiT of 24 layers."""
     if size == "tiny":
-        base = TransformerConfig(width=192, depth=3, heads=4, kv_heads=4, head_dim=48, mlp_width=384)
+        base = TransformerConfig(width=192, depth=3, heads=4, kv_heads=4, head_dim=48, mlp_width=192)
         net, thought = DitConfig(width=128, depth=3, heads=4), ThoughtConfig(length=24)
         vlm = VlmConfig(model=MixtureConfig(base=base, mixture="static"))
-        return Config(told="mean", vlm=vlm, net=net, thought=thought, answers="brief")
+        return Config(told="mean", vlm=vlm, net=net, thought=thought, answers="brief", ahead=(12, 24, 48, END))
     net, thought = DitConfig(width=512, depth=8, heads=8), ThoughtConfig(length=160)
     if size == "small":
         base = TransformerConfig(width=512, depth=10, heads=8, kv_heads=2, head_dim=64, mlp_width=2048)

@@ -26,22 +26,24 @@ from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.parts.decoders.dit import DitConfig
 from embodia.parts.diffusion_vla import DiffusionVlaConfig as Config
 from embodia.parts.diffusion_vla import composed, diffusion_vla
+from embodia.parts.encoders.waypoints import END
 from embodia.parts.families import QWEN2_2B, qwen2_vl
 from embodia.parts.thought import ThoughtConfig
 from embodia.parts.vlm import VlmConfig, small_vlm
 
 __all__ = ["Config", "build", "preset"]
 
-BALANCE = {"balance": 0.01}
+BALANCE = {"balance": 0.01, "foresight": 0.5}
 
 
 def preset(size: str) -> Config:
     """tiny 5 M with steered keypoints; small 100 M; paper on Qwen2-VL 2B with eight experts a layer."""
     if size == "tiny":
-        base = TransformerConfig(width=192, depth=3, heads=4, kv_heads=4, head_dim=48, mlp_width=192)
+        base = TransformerConfig(width=192, depth=3, heads=4, kv_heads=4, head_dim=48, mlp_width=96)
         vlm = VlmConfig(model=MixtureConfig(base=base, mixture="routed", experts=4))
         net, thought = DitConfig(width=128, depth=3, heads=4), ThoughtConfig(length=24)
-        return Config(told="mean", vlm=vlm, net=net, thought=thought, answers="brief", weights=BALANCE)
+        ahead = (12, 24, 48, END)
+        return Config(told="mean", vlm=vlm, net=net, thought=thought, answers="brief", ahead=ahead, weights=BALANCE)
     net, thought = DitConfig(width=512, depth=8, heads=8), ThoughtConfig(length=160)
     diffusion = DiffusionConfig()
     base = TransformerConfig(width=512, depth=10, heads=8, kv_heads=2, head_dim=64, mlp_width=1024)

@@ -9,7 +9,8 @@ Published: 7.6 B; action models of 13 M, 89 M and 308 M (Small, Base, Large)
 Variants: CogACT-Small, CogACT-Base (the paper size), CogACT-Large by `Config.net`, see `ACTION_MODELS`
 Ours: not yet measured; command: embodia bench zoo --policy cogact
 Deviations: chunks are carried out one after another, not blended by their likeness; small and tiny also see the state;
-  tiny sees through keypoints that the sentence steers and reads a frozen MiniLM vector.
+  tiny sees through keypoints that the sentence steers reads a frozen MiniLM vector
+  and estimates states to come, so that a small eye learns where to look.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from embodia.parts.compose import Composition
 from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.parts.decoders.dit import DitConfig
 from embodia.parts.diffusion_vla import DiffusionVlaConfig as Config
-from embodia.parts.diffusion_vla import composed, diffusion_vla
+from embodia.parts.diffusion_vla import composed, diffusion_vla, tiny_vlm
+from embodia.parts.encoders.waypoints import END
 from embodia.parts.families import prismatic_llama2_7b
 from embodia.parts.vlm import small_vlm
 
@@ -40,9 +42,11 @@ ACTION_MODELS = MappingProxyType(
 
 
 def preset(size: str) -> Config:
-    """tiny 4 M with steered keypoints; small 60 M with DiT-S; paper CogACT-Base."""
+    """tiny 4.9 M with steered keypoints; small 64 M with DiT-S; paper CogACT-Base."""
     if size == "tiny":
-        return Config(diffusion=DiffusionConfig(draws=4, drop=0.1, guidance=1.5))
+        return Config(
+            vlm=tiny_vlm(3), diffusion=DiffusionConfig(draws=4, drop=0.1, guidance=1.5), ahead=(12, 24, 48, END)
+        )
     diffusion = DiffusionConfig(draws=8, drop=0.1, guidance=1.5)
     if size == "small":
         return Config(chunk=16, vlm=small_vlm(), net=ACTION_MODELS["small"], diffusion=diffusion)

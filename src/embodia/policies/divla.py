@@ -23,7 +23,8 @@ from embodia.nn.unet1d import UNetConfig
 from embodia.parts.compose import Composition
 from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.parts.diffusion_vla import DiffusionVlaConfig as Config
-from embodia.parts.diffusion_vla import composed, diffusion_vla
+from embodia.parts.diffusion_vla import composed, diffusion_vla, tiny_vlm
+from embodia.parts.encoders.waypoints import END
 from embodia.parts.families import qwen2_vl
 from embodia.parts.thought import ThoughtConfig
 from embodia.parts.vlm import small_vlm
@@ -32,12 +33,18 @@ __all__ = ["Config", "build", "preset"]
 
 
 def preset(size: str) -> Config:
-    """tiny 5 M with steered keypoints; small 80 M; paper on Qwen2-VL 2B."""
+    """tiny 4.9 M with steered keypoints; small 80 M; paper on Qwen2-VL 2B."""
     long = ThoughtConfig(length=160)
     if size == "tiny":
-        net = UNetConfig(widths=(64, 64, 96), kernel=3, time_width=64)
-        diffusion = DiffusionConfig(draws=4)
-        return Config(told="mean", net=net, diffusion=diffusion, thought=ThoughtConfig(length=24), answers="brief")
+        net = UNetConfig(widths=(48, 64, 96), kernel=3, time_width=64)
+        return Config(
+            told="mean",
+            vlm=tiny_vlm(3),
+            net=net,
+            thought=ThoughtConfig(length=24),
+            answers="brief",
+            ahead=(12, 24, 48, END),
+        )
     if size == "small":
         net = UNetConfig(widths=(128, 256, 512))
         return Config(chunk=16, vlm=small_vlm(), told="mean", net=net, thought=long, answers="reasoning")

@@ -56,7 +56,7 @@ class Config:
 
 
 def preset(size: str) -> Config:
-    """tiny 3 M with steered keypoints; small HPT-Small behind a ResNet of half width; paper HPT-Base."""
+    """tiny 4.3 M with steered keypoints; small HPT-Small behind a ResNet of half width; paper HPT-Base."""
     if size == "tiny":
         return Config(
             chunk=12,

@@ -8,8 +8,8 @@ Composition: vis.dual(DINOv2, SigLIP) -> bb.vlm(llama-2 7B) with noisy actions i
 Published: 7 B and 2.7 B
 Ours: not yet measured; command: embodia bench zoo --policy hybridvla
 Deviations: words follow what was seen and said, not the noisy actions; confidence is the geometric mean of the words'
-  probabilities; tiny sees through keypoints that the sentence steers, reads a frozen MiniLM vector and has words for
-  actions alone.
+  probabilities; tiny sees through keypoints that the sentence steers, reads a frozen MiniLM vector has words for
+  actions alone and estimates states to come.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.parts.decoders.hybrid import HybridDecoder
 from embodia.parts.diffusion_vla import DiffusionVlaConfig as Config
 from embodia.parts.diffusion_vla import composed, diffusion_vla
+from embodia.parts.encoders.waypoints import END
 from embodia.parts.families import prismatic_llama2_7b
 from embodia.parts.tokenizers.uniform import UniformTokenizer
 from embodia.parts.tokenizers.vocabulary_map import VocabularyMap, last_ids
@@ -37,10 +38,10 @@ BINS = 256
 
 
 def preset(size: str) -> Config:
-    """tiny 3 M with steered keypoints; small 50 M; paper the 7 B model, one action at a time."""
+    """tiny 4.4 M with steered keypoints; small 50 M; paper the 7 B model, one action at a time."""
     diffusion = DiffusionConfig(sample_steps=4, draws=3)
     if size == "tiny":
-        return Config(told="sequence", net=None, diffusion=diffusion)
+        return Config(told="sequence", net=None, diffusion=diffusion, ahead=(12, 24, 48, END))
     if size == "small":
         return Config(chunk=8, vlm=small_vlm(), told="sequence", net=None, diffusion=diffusion)
     return Config(chunk=1, vlm=prismatic_llama2_7b(), told="sequence", net=None, diffusion=diffusion)

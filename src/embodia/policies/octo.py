@@ -69,7 +69,7 @@ def base() -> Config:
 
 
 def preset(size: str) -> Config:
-    """tiny 3 M with steered keypoints; small is Octo-Small with a sentence vector; paper is Octo-Small."""
+    """tiny 4.5 M with steered keypoints; small is Octo-Small with a sentence vector; paper is Octo-Small."""
     if size == "tiny":
         return Config(
             chunk=12,

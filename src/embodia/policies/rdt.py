@@ -59,7 +59,7 @@ class Config:
 
 
 def preset(size: str) -> Config:
-    """tiny 3 M with steered keypoints; small 170 M blocks (RDT-170M) with a small tower; paper as published."""
+    """tiny 2.6 M with steered keypoints; small 170 M blocks (RDT-170M) with a small tower; paper as published."""
     if size == "tiny":
         diffusion = DiffusionConfig(train_steps=1000, sample_steps=5, solver="dpm", prediction="sample", draws=4)
         return Config(

@@ -9,7 +9,7 @@ Published: TinyVLA-H has 1.3 B
 Ours: not yet measured; command: embodia bench zoo --policy tinyvla
 Deviations: the public model is LLaVA on Pythia; here a model of Llama's family with Pythia 1B's width, depth and number
   of weights a layer stands in its place; it is trained whole, not by low-rank updates; tiny sees through keypoints that
-  the sentence steers, reads a frozen MiniLM vector and sees the state as a token too.
+  the sentence steers, reads a frozen MiniLM vector, sees the state as a token too and estimates states to come.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from embodia.parts.backbones.hub import HubConfig
 from embodia.parts.compose import Composition
 from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.parts.diffusion_vla import DiffusionVlaConfig as Config
-from embodia.parts.diffusion_vla import composed, diffusion_vla
+from embodia.parts.diffusion_vla import composed, diffusion_vla, tiny_vlm
+from embodia.parts.encoders.waypoints import END
 from embodia.parts.families import llava_7b
 from embodia.parts.vlm import TextConfig, VlmConfig, small_vlm
 
@@ -38,10 +39,10 @@ def _published() -> VlmConfig:
 
 
 def preset(size: str) -> Config:
-    """tiny 4 M with steered keypoints; small 80 M; paper TinyVLA-H."""
+    """tiny 4.8 M with steered keypoints; small 80 M; paper TinyVLA-H."""
     if size == "tiny":
-        net = UNetConfig(widths=(64, 96, 128), kernel=3, time_width=64)
-        return Config(told="mean", net=net, diffusion=DiffusionConfig(draws=4))
+        net = UNetConfig(widths=(48, 64, 96), kernel=3, time_width=64)
+        return Config(told="mean", vlm=tiny_vlm(), net=net, ahead=(12, 24, 48, END))
     if size == "small":
         return Config(chunk=16, vlm=small_vlm(), told="mean", net=UNetConfig(widths=(128, 256, 512)))
     return Config(chunk=16, vlm=_published(), told="mean", net=UNetConfig(), diffusion=DiffusionConfig())
