@@ -58,8 +58,8 @@ class GptLayer(nn.Module):
         """Tokens (B N D) and their keys and values; `mask` bool (B 1 N P+N)."""
         projected = self.project(self.attention_norm(x)).chunk(3, dim=-1)
         query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in projected)
-        whole = (key, value) if past is None else join(past, (key, value))
-        seen = attend(query, *whole, mask, self.rate if self.training else 0.0)
+        keys, values = (key, value) if past is None else join(past, (key, value))
+        seen = attend(query, keys, values, mask, self.rate if self.training else 0.0)
         x = x + self.dropout(self.out(seen.transpose(1, 2).flatten(2)))
         return x + self.dropout(self.down(self._bent(self.norm(x)))), (key, value)
 

@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from torch import nn
+
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.gpt import Gpt, GptConfig

@@ -35,7 +35,7 @@ def chunks(count: int, length: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", ["bet", "vq_bet", "spatialvla"])
 def test_fitting_moves_the_codes_onto_the_data(name):
-    policy, data = tiny(name), chunks(300, 12)
+    policy, data = tiny(name), chunks(120, 12)
     tokenizer = policy.decoder.tokenizer
     normalised = policy.action_units.do(data)
     before = (tokenizer.decode(tokenizer.encode(normalised)) - normalised).abs().mean()

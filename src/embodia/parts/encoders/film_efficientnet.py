@@ -48,10 +48,7 @@ class FilmEfficientNet(nn.Module):
         self.net = _network(config)
         channels = [block.projection.project_bn.num_features for block in self.net.encoder.blocks]
         self.words = nn.Linear(EMBEDDING_WIDTH, config.vector) if spec.language else None
-        self.films = nn.ModuleList(nn.Linear(config.vector, 2 * count) for count in channels)
-        for film in self.films:
-            nn.init.zeros_(film.weight)
-            nn.init.zeros_(film.bias)
+        self.films = nn.ModuleList(_still(config.vector, 2 * count) for count in channels)
         if not spec.language:
             self.films.requires_grad_(False)
         self.project = nn.Conv2d(self.net.encoder.top_conv.out_channels, width, 1, bias=False)
@@ -104,6 +101,13 @@ class FilmEfficientNet(nn.Module):
         present = self.camera.new_ones(batch, steps, dtype=torch.bool)
         rows = [observation.masks.get(name, present) for name in self.cameras]
         return torch.stack(rows, dim=2).repeat_interleave(self.config.tokens, dim=2).flatten(1)
+
+
+def _still(inputs: int, outputs: int) -> nn.Linear:
+    film = nn.Linear(inputs, outputs)
+    nn.init.zeros_(film.weight)
+    nn.init.zeros_(film.bias)
+    return film
 
 
 def _network(config: FilmEfficientNetConfig) -> Any:
