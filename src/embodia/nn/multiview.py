@@ -51,7 +51,12 @@ class ViewNet(nn.Module):
         width, count = config.layers.width, len(config.views)
         self.config = config
         self.register_buffer("views", axes(config.views), persistent=False)
-        self.stem = nn.Sequential(nn.Conv2d(CHANNELS, config.stem, 3, padding=1), nn.GELU())
+        self.stem = nn.Sequential(
+            nn.Conv2d(CHANNELS, config.stem, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(config.stem, config.stem, 3, padding=1),
+            nn.GELU(),
+        )
         self.patches = nn.Conv2d(config.stem, width, config.patch, stride=config.patch)
         self.place = nn.Parameter(0.02 * torch.randn(config.grid**2, width))
         self.side = nn.Parameter(0.02 * torch.randn(count, 1, width))
@@ -59,11 +64,14 @@ class ViewNet(nn.Module):
         self.across = nn.ModuleList(EncoderLayer(config.layers) for _ in range(config.across))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, cloud: Tensor, centre: Tensor, half: Tensor, further: Tensor) -> tuple[Tensor, Tensor]:
-        """`further` (B E D) joins when views look at each other; `centre` (B 3), `half` (B)."""
+    def forward(self, cloud: Tensor, centre: Tensor, half: Tensor, further: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`further` (B E D) joins when views look at each other; `centre` (B 3), `half` (B).
+
+        Also returns the features of every pixel, (B V stem size size).
+        """
         batch, sides = len(cloud), len(self.views)
-        x = self.patches(self.stem(pictures(cloud, self.views, centre, half, self.config.size).flatten(0, 1)))
-        x = x.flatten(2).transpose(1, 2)
+        early = self.stem(pictures(cloud, self.views, centre, half, self.config.size).flatten(0, 1))
+        x = self.patches(early).flatten(2).transpose(1, 2)
         for layer in self.inside:
             x = layer(x, self.place, None)
         x = (x.unflatten(0, (batch, sides)) + self.side).flatten(1, 2)
@@ -73,7 +81,7 @@ class ViewNet(nn.Module):
         for layer in self.across:
             x = layer(x, place, None)
         x = self.norm(x)
-        return x[:, :count], x[:, count:]
+        return x[:, :count], x[:, count:], early.unflatten(0, (batch, sides))
 
 
 def pictures(cloud: Tensor, views: Tensor, centre: Tensor, half: Tensor, size: int) -> Tensor:

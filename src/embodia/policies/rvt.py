@@ -38,7 +38,9 @@ LAYERS = LayerSizes(width=512, heads=8, hidden=2048, dropout=0.1, pre_norm=True)
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and choices; the defaults are the paper's. `stages` 2 is RVT-2."""
+    """Sizes and choices; the defaults are the paper's. `stages` 2 is RVT-2.
+
+    `jitter` moves the cube that is looked at while training, in halves of it."""
 
     chunk: int = 24
     views: ViewConfig = field(
@@ -47,6 +49,7 @@ class Config:
     keys: KeyFrameConfig = field(default_factory=lambda: KeyFrameConfig(upsample=11, cells=64, spread=1.5))
     stages: Literal[1, 2] = 1
     zoom: float = 4.0
+    jitter: float = 0.25
     inference: Inference = field(default_factory=Inference)
 
 
@@ -70,7 +73,9 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     centre, half = workspace(tool, known.get("state"))
     further = ("state", "language") if seen.language else ("state",)
     keys = replace(config.keys, zoom=config.zoom if config.stages == 2 else 0.0)
-    decoder = KeyFrameDecoder(keys, config.views, tool, action, config.chunk, centre=centre, half=half, further=further)
+    decoder = KeyFrameDecoder(
+        keys, config.views, tool, action, config.chunk, centre=centre, half=half, further=further, early=True
+    )
     encoders = {
         "cloud": Cloud(seen),
         "tool": ToolNow(tool, state),
@@ -80,7 +85,7 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
         encoders["language"] = LanguageToken(width, position=False, deep=True)
     parts = Parts(
         encoders=encoders,
-        backbone=MultiView(config.views, further, centre.clone(), half.clone()),
+        backbone=MultiView(config.views, further, centre.clone(), half.clone(), jitter=config.jitter),
         decoder=decoder,
         heads={"key": KeyFrameLoss(decoder, tool)},
         ahead=(NEXT_KEY, AFTER_KEY),

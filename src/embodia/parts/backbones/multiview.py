@@ -1,6 +1,8 @@
 """Rendered views of a cloud through a multi-view transformer (RVT, Goyal et al. 2023), as a backbone.
 
-Reads the group "cloud", lets the groups `further` take part, adds the group "views" and passes all else by.
+Reads the group "cloud", lets the groups `further` take part, adds the group "views" and passes all else by. The one
+thing to watch: while training, the cube that is looked at is moved a little, another way for every row; the groups
+"cube" and "early" tell a decoder where it was and what every pixel looked like.
 """
 
 from __future__ import annotations
@@ -17,14 +19,19 @@ from embodia.nn.multiview import ViewConfig, ViewNet
 
 
 class MultiView(nn.Module):
-    """Groups in, groups out; the cube that is looked at is given by `centre` (3,) and half an edge, metres."""
+    """Groups in, groups out; the cube that is looked at is given by `centre` (3,) and half an edge, metres.
+
+    `jitter` is how far it may be moved in training, in halves of the cube.
+    """
 
     centre: Tensor
     reach: Tensor
 
-    def __init__(self, config: ViewConfig, further: tuple[str, ...], centre: Tensor, half: Tensor) -> None:
+    def __init__(
+        self, config: ViewConfig, further: tuple[str, ...], centre: Tensor, half: Tensor, *, jitter: float = 0.0
+    ) -> None:
         super().__init__()
-        self.net, self.further = ViewNet(config), further
+        self.net, self.further, self.jitter = ViewNet(config), further, jitter
         self.register_buffer("centre", centre)
         self.register_buffer("reach", half)
 
@@ -33,11 +40,17 @@ class MultiView(nn.Module):
         cloud = groups["cloud"].tokens
         batch, seen = len(cloud), ("views", *self.further)
         joined = torch.cat([groups[name].tokens for name in self.further], dim=1)
-        views, others = self.net(cloud, self.centre.expand(batch, 3), self.reach.expand(batch), joined)
+        centre = self.centre.expand(batch, 3)
+        if self.training and self.jitter:
+            centre = centre + (torch.rand_like(centre) * 2 - 1) * self.jitter * self.reach
+        views, others, early = self.net(cloud, centre, self.reach.expand(batch), joined)
         parts = torch.split(others, [groups[name].tokens.shape[1] for name in self.further], dim=1)
         changed = {
             name: replace(groups[name], tokens=part, attends_to=seen)
             for name, part in zip(self.further, parts, strict=True)
         }
         picture = TokenGroup(name="views", tokens=views, mask=None, attends_to=seen)
-        return {**groups, **changed, "views": picture}, cache
+        cube = TokenGroup(name="cube", tokens=centre[:, None], mask=None, attends_to=("cube",))
+        pixels = early.permute(0, 1, 3, 4, 2).flatten(1, 3)
+        first = TokenGroup(name="early", tokens=pixels, mask=None, attends_to=("early",))
+        return {**groups, **changed, "views": picture, "cube": cube, "early": first}, cache

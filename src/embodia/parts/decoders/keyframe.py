@@ -50,7 +50,8 @@ class KeyFrameConfig:
 class KeyFrameDecoder(nn.Module):
     """Tokens of views (B V*g*g D) in the group `read`, with the groups "tool" and "cloud", to chunks.
 
-    `views` names the sides as they lie in the tokens, `further` the groups that a second stage reads besides.
+    `views` names the sides as they lie in the tokens, `further` the groups that a second stage reads besides; `early`
+    says that there is a group "early" of the features of every pixel, as fine as the heat maps.
     """
 
     sides: Tensor
@@ -70,6 +71,7 @@ class KeyFrameDecoder(nn.Module):
         width: int = 0,
         read: str = "views",
         further: tuple[str, ...] = (),
+        early: bool = False,
     ) -> None:
         super().__init__()
         self.config, self.tool, self.units, self.chunk = config, tool, Shared(units), chunk
@@ -79,6 +81,7 @@ class KeyFrameDecoder(nn.Module):
         self.register_buffer("reach", half)
         width = width or views.layers.width
         self.heat = ConvexUpsample(width, config.upsample)
+        self.ask = nn.Linear(width, views.stem) if early else None
         self.net = ViewNet(views) if config.zoom else None
         self.fine = ConvexUpsample(width, config.upsample) if config.zoom else None
         self.turns = config.turns if tool.turn >= 0 else 0
@@ -97,17 +100,18 @@ class KeyFrameDecoder(nn.Module):
 
     def losses(self, context: Context, target: Tensor, rest: Tensor, rng: torch.Generator | None) -> dict[str, Tensor]:
         """{"heat", "turn", "grip", "rest", "fine": (B,)} against a posture `target` (B 5) and held values `rest`."""
-        maps, (centre, half) = self._maps(context), self._cube(len(target))
+        maps, (centre, half) = self._maps(context), self._cube(context, len(target))
         place = target[:, None, :3]
         seen = project(place, self.sides, centre, half)[:, :, 0, :2]
-        terms = {"heat": heat_loss(self._heat(self.heat, maps), seen, self.config.spread)}
-        terms |= self._other_losses(self._others(maps, place)[:, 0], target, rest)
+        heat = self._heat(self.heat, maps, self._early(context))
+        terms = {"heat": heat_loss(heat, seen, self.config.spread)}
+        terms |= self._other_losses(self._others(maps, place, centre)[:, 0], target, rest)
         if self.net is not None and self.fine is not None:
             small = half / self.config.zoom
             away = (uniform((len(target), 3), target, rng) * 2 - 1) * self.config.wide * small[:, None]
-            finer = self._zoomed(context, target[:, :3] + away, small)
+            finer, early = self._zoomed(context, target[:, :3] + away, small)
             seen = project(place, self.sides, target[:, :3] + away, small)[:, :, 0, :2]
-            terms["fine"] = heat_loss(self._heat(self.fine, finer), seen, self.config.spread)
+            terms["fine"] = heat_loss(self._heat(self.fine, finer, early), seen, self.config.spread)
         return terms
 
     @torch.no_grad()
@@ -131,11 +135,13 @@ class KeyFrameDecoder(nn.Module):
 
     def targets(self, context: Context, maps: Tensor, n: int, rng: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Postures (B n 5) at the next key frame, and the values held until then (B n R)."""
-        centre, half = self._cube(len(maps))
-        place = lift(self._heat(self.heat, maps), self.sides, centre, half, self.config.cells, n, rng)
+        centre, half = self._cube(context, len(maps))
+        place = lift(
+            self._heat(self.heat, maps, self._early(context)), self.sides, centre, half, self.config.cells, n, rng
+        )
         if self.net is not None and self.fine is not None:
             place = torch.stack([self._finer(context, place[:, index], half) for index in range(n)], dim=1)
-        turn, grip, rest = self._others(maps, place).split(self.sizes_used, dim=-1)
+        turn, grip, rest = self._others(maps, place, centre).split(self.sizes_used, dim=-1)
         now = context.groups["tool"].tokens.expand(-1, n, -1)
         angle = now[..., 3:4]
         if self.turns:
@@ -150,13 +156,13 @@ class KeyFrameDecoder(nn.Module):
 
     def _finer(self, context: Context, place: Tensor, half: Tensor) -> Tensor:
         small = half / self.config.zoom
-        heat = self._heat(self.fine, self._zoomed(context, place, small))  # type: ignore[arg-type]
+        heat = self._heat(self.fine, *self._zoomed(context, place, small))  # type: ignore[arg-type]
         return lift(heat, self.sides, place, small, self.config.cells, 1, None)[:, 0]
 
-    def _zoomed(self, context: Context, place: Tensor, half: Tensor) -> Tensor:
+    def _zoomed(self, context: Context, place: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
         further = torch.cat([context.groups[name].tokens for name in self.further], dim=1)
-        tokens, _ = self.net(context.groups["cloud"].tokens, place, half, further)  # type: ignore[misc]
-        return self._as_maps(tokens)
+        tokens, _, early = self.net(context.groups["cloud"].tokens, place, half, further)  # type: ignore[misc]
+        return self._as_maps(tokens), early
 
     def _other_losses(self, found: Tensor, target: Tensor, rest: Tensor) -> dict[str, Tensor]:
         turn, grip, held = found.split(self.sizes_used, dim=-1)
@@ -171,18 +177,28 @@ class KeyFrameDecoder(nn.Module):
             terms["rest"] = (held - rest).abs().mean(-1)
         return terms
 
-    def _others(self, maps: Tensor, place: Tensor) -> Tensor:
+    def _others(self, maps: Tensor, place: Tensor, centre: Tensor) -> Tensor:
         """What is read at places (B n 3) in all views, and of the whole: (B n ...)."""
-        centre, half = self._cube(len(maps))
-        seen = project(place, self.sides, centre, half)[..., :2]
+        seen = project(place, self.sides, centre, self.reach.expand(len(maps)))[..., :2]
         local = read(maps, seen).permute(0, 3, 1, 2).flatten(2)
         whole = maps.mean((1, 3, 4))[:, None].expand(-1, local.shape[1], -1)
         found: Tensor = self.other(torch.cat([local, whole], dim=-1))
         return found
 
-    def _heat(self, upsample: nn.Module, maps: Tensor) -> Tensor:
-        heat: Tensor = upsample(maps.flatten(0, 1))
-        return heat.unflatten(0, maps.shape[:2])
+    def _heat(self, upsample: nn.Module, maps: Tensor, early: Tensor | None) -> Tensor:
+        """Upsampled heat, and how much every pixel looks like what the whole asks for."""
+        heat: Tensor = upsample(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
+        if early is None or self.ask is None:
+            return heat
+        asked = self.ask(maps.mean((1, 3, 4)))
+        return heat + torch.einsum("bvchw,bc->bvhw", early, asked)
+
+    def _early(self, context: Context) -> Tensor | None:
+        if self.ask is None:
+            return None
+        size = self.grid * self.config.upsample
+        pixels = context.groups["early"].tokens.unflatten(1, (len(self.sides), size, size))
+        return pixels.permute(0, 1, 4, 2, 3)
 
     def _maps(self, context: Context) -> Tensor:
         return self._as_maps(context.groups[self.read].tokens)
@@ -191,8 +207,10 @@ class KeyFrameDecoder(nn.Module):
         """(B V*g*g D) to (B V D g g)."""
         return tokens.unflatten(1, (len(self.sides), self.grid, self.grid)).permute(0, 1, 4, 2, 3)
 
-    def _cube(self, batch: int) -> tuple[Tensor, Tensor]:
-        return self.centre.expand(batch, 3), self.reach.expand(batch)
+    def _cube(self, context: Context, batch: int) -> tuple[Tensor, Tensor]:
+        """The cube that was looked at, which a backbone may have moved."""
+        moved = context.groups.get("cube")
+        return self.centre.expand(batch, 3) if moved is None else moved.tokens[:, 0], self.reach.expand(batch)
 
 
 class KeyFrameLoss(nn.Module):
