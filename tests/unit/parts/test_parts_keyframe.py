@@ -38,7 +38,8 @@ def test_it_asks_for_key_frames(policy):
 
 def test_it_learns_where_the_hand_goes_and_goes_there():
     torch.manual_seed(0)
-    policy = make(PolicySpec(name="rvt", size="tiny", contract=BODY), statistics(BODY), seed=0)
+    still = replace(complete(PolicySpec(name="rvt", size="tiny", contract=BODY)).config, jitter=0.0)
+    policy = make(PolicySpec(name="rvt", size="tiny", contract=BODY, config=still), statistics(BODY), seed=0)
     batch = batch_of(policy)
     ahead = batch.ahead.clone()
     ahead[..., :3] = torch.rand(8, 1, 3) - 0.5
@@ -70,11 +71,27 @@ def test_a_second_look_is_finer(policy):
     assert sum(p.numel() for p in two.parameters()) > 1.8 * sum(p.numel() for p in policy.parameters())
     with torch.no_grad():
         context = two.context(batch.observation)
-        coarse = policy.decoder.targets(policy.context(batch.observation), two.decoder._maps(context), 1, None)[0]
         fine = two.decoder.targets(context, two.decoder._maps(context), 1, None)[0]
+        two.decoder.net = None
+        coarse = two.decoder.targets(context, two.decoder._maps(context), 1, None)[0]
     assert (fine[..., :3] - coarse[..., :3]).abs().max() <= 1.01 * two.decoder.reach / config.zoom
-    chunk = two.act(batch.observation, None, None)[0].actions
-    assert abs(chunk).max() <= 1.0
+
+
+def test_the_cube_moves_in_training_and_the_truth_moves_with_it(policy):
+    batch, net = batch_of(policy), policy.backbone
+    still = policy.context(batch.observation).groups["cube"].tokens
+    torch.testing.assert_close(still[:, 0], net.centre.expand(8, 3))
+    policy.train()
+    moved = policy.context(batch.observation).groups["cube"].tokens[:, 0] - net.centre
+    policy.eval()
+    assert 0 < moved.abs().max() <= net.jitter * net.reach and moved.std(0).min() > 0
+    context = policy.context(batch.observation)
+    cube = context.groups["cube"]
+    away = replace(context, groups={**context.groups, "cube": replace(cube, tokens=cube.tokens + 0.1)})
+    for one, other in ((context, away),):
+        place = policy.decoder.targets(one, policy.decoder._maps(one), 1, None)[0][..., :3]
+        shifted = policy.decoder.targets(other, policy.decoder._maps(other), 1, None)[0][..., :3]
+        torch.testing.assert_close(shifted - place, torch.full_like(place, 0.1), atol=1e-5, rtol=0)
 
 
 def test_rows_without_actions_cost_nothing(policy):
