@@ -7,8 +7,8 @@ Composition: bb.vlm(InstructBLIP 7B) -> link.pool(attention pooling) -> vis.effn
   obj.reg + obj.bce, gradient through the link, stale messages] [run: run.async]
 Published: real dynamic tasks from 48 to 75 %; the size is stated for the vision-language model alone
 Ours: not yet measured; command: embodia bench zoo --policy hirt
-Deviations: LLaVA 1.5 stands for InstructBLIP, a ResNet-18 for EfficientNet-B3; the latent modulates the tokens the eye
-  gives, not its inner layers; tiny sees through keypoints and estimates states to come.
+Deviations: LLaVA 1.5 stands for InstructBLIP; the latent modulates the tokens the eye gives, not its inner layers;
+  tiny sees through keypoints and estimates states to come.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from embodia.core.statistics import FeatureStatistics
 from embodia.parts.compose import Composition, Parts, chunked
 from embodia.parts.decoders.error import ErrorConfig, gripper_choices
 from embodia.parts.decoders.pooled import PooledConfig, PooledRegression
-from embodia.parts.encoders.resnet import ResNetConfig
+from embodia.parts.encoders.towers import TowerConfig
 from embodia.parts.families import llava_7b
 from embodia.parts.links.pool import PoolLink
 from embodia.parts.two_systems import (
@@ -37,9 +37,12 @@ from embodia.parts.two_systems import (
     upper_system,
 )
 
+EFFICIENTNET_B3 = TowerConfig(family="efficientnet", width=38, depth=14, widths=(1536,), pixels=300, scaling="imagenet")
+"""10.7 M; the width is in 32nds, the depth in tenths of the smallest network's."""
+
 
 def _published() -> SystemsConfig:
-    lower = LowerConfig(vision=ResNetConfig(), width=512, deep=False)
+    lower = LowerConfig(vision=EFFICIENTNET_B3, width=512, deep=False)
     return SystemsConfig(upper=llava_7b(), lower=lower, rates=RatesConfig(every=4, stale=4, execute=1))
 
 
@@ -58,7 +61,7 @@ class Config:
 
 
 def preset(size: str) -> Config:
-    """tiny 4 M, both systems with keypoints; small 57 M; paper 7 B and a ResNet-18."""
+    """tiny 4 M, both systems with keypoints; small 57 M; paper 7 B and an EfficientNet-B3."""
     if size == "tiny":
         return Config(chunk=12, systems=tiny_systems(), head=PooledConfig(hidden=(256, 256)))
     if size == "small":
