@@ -84,7 +84,11 @@ def repeat_rows(array: Tensor, times: int) -> Tensor:
 
 def declared(queries: Sequence[Span], keys: Sequence[Span], device: torch.device | None = None) -> Tensor:
     """Who may look at whom by declaration alone: bool (Nq, Nk), padding not yet considered."""
-    rows = [torch.cat([_block(query, key, device) for key in keys], dim=1) for query in queries]
+    nothing = [torch.zeros(query.length, 0, dtype=torch.bool, device=device) for query in queries]
+    rows = [
+        torch.cat([none, *(_block(query, key, device) for key in keys)], dim=1)
+        for none, query in zip(nothing, queries, strict=True)
+    ]
     return torch.cat(rows, dim=0)
 
 

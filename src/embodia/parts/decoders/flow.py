@@ -42,7 +42,8 @@ class FlowConfig:
 
     steps        Euler steps of the sampler
     time_power   the a of Beta(a, 1), from which training times are drawn: above 1 prefers noise
-    time_least   smallest training time; drawn times are spread over [time_least, 1]
+    time_least   smallest training time; drawn times are spread over [time_least, time_most]
+    time_most    largest one; below 1 for a flow that only finishes what another began
     draws        pairs of noise and time a sample in training; the observation is read once for all of them
     probes       random probes for the divergence in `log_prob`; 0 = exact, at the cost of H * A of them
     """
@@ -50,6 +51,7 @@ class FlowConfig:
     steps: int = 10
     time_power: float = 1.5
     time_least: float = 0.001
+    time_most: float = 1.0
     draws: int = 1
     probes: int = 0
 
@@ -75,7 +77,8 @@ class FlowDecoder(nn.Module):
         actions, rows = chunk.actions, len(chunk.actions) * self.config.draws
         noise = normal((rows, self.horizon, self.width), actions, rng)
         draw = uniform((rows,), actions, rng)
-        time = self.config.time_least + (1 - self.config.time_least) * draw ** (1 / self.config.time_power)
+        least, most = self.config.time_least, self.config.time_most
+        time = least + (most - least) * draw ** (1 / self.config.time_power)
         return {"flow": self.loss_at(context, chunk, noise, time)}
 
     def loss_at(self, context: Context, chunk: ActionChunk, noise: Tensor, time: Tensor) -> Tensor:
@@ -105,22 +108,35 @@ class FlowDecoder(nn.Module):
     def integrate(
         self, context: Context, noise: Tensor, *, n: int = 1, steps: int | None = None, prefix: Tensor | None = None
     ) -> Tensor:
-        """Euler steps from `noise` (B*n H width) at time 1 to actions (B*n H A) at time 0.
+        """Euler steps from `noise` (B*n H width) at time 1 to actions (B*n H A) at time 0; see `between`."""
+        return self.between(context, noise, noise, (1.0, 0.0), n=n, steps=steps, prefix=prefix)[..., : self.action_dim]
+
+    def between(
+        self,
+        context: Context,
+        x: Tensor,
+        noise: Tensor,
+        times: tuple[float, float],
+        *,
+        n: int = 1,
+        steps: int | None = None,
+        prefix: Tensor | None = None,
+    ) -> Tensor:
+        """Euler steps from `x` (B*n H width) at the first of `times` to the second; `noise` is where `x` came from.
 
         Committed steps follow their own straight path from the same noise, so that at every time the rest sees them at
         the noise level it was trained with. Differentiable. Raises `ShapeError` for a prefix longer than the chunk.
         """
-        count = steps or self.config.steps
+        count, (start, stop) = steps or self.config.steps, times
         condition = self.velocity.condition(context, n)  # type: ignore[operator]
         fixed = None if prefix is None else self._committed(prefix, n)
-        x = noise
         for step in range(count):
-            time = 1.0 - step / count
+            time = start - (start - stop) * step / count
             velocity = self.velocity(condition, x, noise.new_full((len(x),), time))
-            x = x - velocity / count
+            x = x - (start - stop) * velocity / count
             if fixed is not None:
-                x = _keep(x, fixed, noise, 1.0 - (step + 1) / count)
-        return x[..., : self.action_dim]
+                x = _keep(x, fixed, noise, start - (start - stop) * (step + 1) / count)
+        return x
 
     def log_prob(self, context: Context, chunk: ActionChunk, steps: int | None = None) -> Tensor:
         """Log density of each chunk in normalised units, (B,), by the instantaneous change of variables.
