@@ -21,7 +21,8 @@ BODY = gripper_arm()
 
 @pytest.fixture(scope="module")
 def policy():
-    return make(PolicySpec(name="rvt", size="tiny", contract=BODY), statistics(BODY), seed=0).eval()
+    once = replace(complete(PolicySpec(name="rvt", size="tiny", contract=BODY)).config, stages=1)
+    return make(PolicySpec(name="rvt", size="tiny", contract=BODY, config=once), statistics(BODY), seed=0).eval()
 
 
 def batch_of(policy, seed=0):
