@@ -92,3 +92,10 @@ def test_the_table_builds_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]" and "act 2023" in done.stdout and "head.regress" in done.stdout
+
+
+def test_a_short_name_finds_its_design_and_not_every_word_that_holds_it():
+    assert [header.name for header in where.find("TLA")] == ["vtla"]
+    assert [header.name for header in where.find("RT-H")] == ["rt_h"]
+    assert where.find("ACT")[0].name == "act"
+    assert "pi0" in {header.name for header in where.find("flow model for general")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -46,10 +47,15 @@ def run(options: Options) -> int:
 
 
 def find(text: str) -> list[Header]:
-    """Headers whose name, title, source or variants contain `text`, the exact name first. Raises `UnknownNameError`."""
+    """Headers whose name, title, source or variants contain `text`: the exact name first, then whole words.
+
+    What stands only inside other words is shown where nothing else fits. Raises `UnknownNameError`.
+    """
     every = headers()
-    wanted = _plain(text)
-    found = [header for header in every if wanted in _plain(header.called)]
+    wanted, words = _plain(text), re.compile(rf"(?<![\w-]){re.escape(text)}(?![\w-])", re.IGNORECASE)
+    inside = [header for header in every if wanted in _plain(header.called)]
+    whole = [header for header in inside if _plain(header.name) == wanted or words.search(header.called)]
+    found = whole or inside
     if not found:
         raise unknown("design", text, [header.name for header in every])
     return sorted(found, key=lambda header: _plain(header.name) != wanted)
