@@ -21,6 +21,7 @@ from embodia.nn.mixture import MixtureConfig
 from embodia.nn.normalize import Mode, Normalizer
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.backbones.action_expert import ActionExpert
+from embodia.parts.backbones.hub import HubConfig
 from embodia.parts.backbones.language_model import LanguageModel
 from embodia.parts.compose import Composition, Parts, chunked
 from embodia.parts.decoders.beside import DecoderHead
@@ -35,7 +36,6 @@ GEMMA_2B = TransformerConfig(width=2048, depth=18, heads=8, kv_heads=1, head_dim
 GEMMA_300M = TransformerConfig(width=1024, depth=18, heads=8, kv_heads=1, head_dim=256, mlp_width=4096)
 GEMMA_TEXT = TextConfig(kind="pieces", first=217, start=2, vocabulary=257152, scale=0.0)
 PALIGEMMA = VlmConfig(vision=SiglipConfig(), text=GEMMA_TEXT, model=GEMMA_2B, state="none", deep=False)
-SHARED = {"depth": 4, "heads": 4, "kv_heads": 4, "head_dim": 48}
 
 State = Literal["suffix", "prefix", "text", "binned", "none"]
 
@@ -80,9 +80,10 @@ def tiny_vla(
     *, state: State = "suffix", kind: ExpertConfig | None = None, within: Literal["full", "causal"] = "full"
 ) -> FlowVlaConfig:
     """Of 4 M parameters: steered keypoints, four layers, four noises and times for every observation that is read."""
-    expert = TransformerConfig(width=128, mlp_width=384, **SHARED)
+    model = TransformerConfig(width=192, depth=4, heads=4, kv_heads=4, head_dim=48, mlp_width=384)
+    expert = replace(model, width=128)
     return FlowVlaConfig(
-        vlm=VlmConfig(state="none", model=TransformerConfig(width=192, mlp_width=384, **SHARED)),
+        vlm=VlmConfig(state="none", model=model),
         expert=expert,
         state=state,
         kind=kind or ExpertConfig(),
@@ -188,6 +189,8 @@ def silence(model: LanguageModel) -> None:
 def require_same_cache(reader: ModelConfig, expert: TransformerConfig) -> None:
     """Raise `ConfigError` unless `expert` can look at what `reader` cached: equal heads, equally turned."""
     reader = reader.base if isinstance(reader, MixtureConfig) else reader
+    if not isinstance(reader, TransformerConfig | HubConfig):
+        raise ConfigError(f"a {type(reader).__name__} has no cache that an expert could read", leaf="vlm.model")
     head_dim = reader.head_dim or reader.width // reader.heads
     theta = reader.rope_theta if isinstance(reader, TransformerConfig) else reader.theta
     theirs, ours = (reader.kv_heads, head_dim, theta), (expert.kv_heads, expert.head_dim, expert.rope_theta)

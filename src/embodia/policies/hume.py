@@ -50,9 +50,11 @@ class Config:
 def preset(size: str) -> Config:
     """tiny 4.9 M with steered keypoints; small 75 M with a small vision tower; paper as published."""
     if size == "tiny":
-        model = tiny_vla()
-        slim = replace(model, vlm=replace(model.vlm, model=replace(model.vlm.model, depth=3)))
-        slim = replace(slim, expert=replace(model.expert, depth=3))
+        model, reader = (
+            tiny_vla(),
+            TransformerConfig(width=192, depth=3, heads=4, kv_heads=4, head_dim=48, mlp_width=384),
+        )
+        slim = replace(model, vlm=replace(model.vlm, model=reader), expert=replace(reader, width=128))
         eye = KeypointStemConfig(channels=32, keypoints=16, grid_channels=48, condition=96)
         return Config(chunk=12, model=slim, eye=eye, fast=replace(slim.expert, depth=2))
     if size == "small":
