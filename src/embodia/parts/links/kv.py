@@ -17,7 +17,7 @@ from embodia.core.errors import ConfigError
 from embodia.core.protocols import Groups
 from embodia.core.types import Message, TokenGroup
 from embodia.nn.attention import Cache
-from embodia.nn.groups import Span
+from embodia.nn.groups import Span, token_mask
 
 CACHE = "cache"
 """The group by which an upper system shows its cache to a link."""
@@ -68,5 +68,5 @@ class CacheReader(nn.Module):
         group = groups[CACHE]
         layers: Tensor = group.tokens.unflatten(-1, (-1, 2, self.heads, self.head_dim)).permute(2, 3, 0, 4, 1, 5)
         span = Span(name=CACHE, length=group.tokens.shape[1], attends_to=(CACHE,))
-        found = Cache(tuple((pair[0], pair[1]) for pair in layers), group.mask, (span,))
+        found = Cache(tuple((pair[0], pair[1]) for pair in layers), token_mask(group), (span,))
         return {name: other for name, other in groups.items() if name != CACHE}, found
