@@ -122,7 +122,7 @@ def vision_language(
     table = block_table(*blocks, *((name,) for name in later))
     within: Literal["causal"] | None = "causal" if config.causal else None
     if isinstance(config.model, HubConfig) and config.model.weights and vocabulary is not None:
-        layers = filled(config.model, vocabulary)
+        layers: nn.Module = filled(config.model, vocabulary)
     else:
         layers = engine(config.model)
     model = LanguageModel(layers, table, vocabulary, within=within, outputs=outputs)
