@@ -72,6 +72,7 @@ class Upper(nn.Module):
         """What the faster system hears: what was said, or where nothing was, the instruction; () for no text at all."""
         if not self.spoken:
             return ()
+        instruction = instruction or ("",) * len(said)
         pairs = zip(said or instruction, instruction, strict=True)
         if self.beside:
             return tuple(f"{told}: {text}" if said and text else told for text, told in pairs)

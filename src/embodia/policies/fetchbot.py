@@ -35,10 +35,14 @@ from embodia.parts.heads.occupancy import Occupancy, OccupancyConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and choices; the defaults are our reading of the paper's. `ahead`: estimated states."""
+    """Sizes and choices; the defaults are our reading of the paper's. `ahead`: estimated states.
+
+    `cells` patches along each side of a depth picture, whatever its size; 0 takes patches of `patch` pixels.
+    """
 
     chunk: int = 16
     patch: int = 16
+    cells: int = 0
     layers: LayerSizes = field(
         default_factory=lambda: LayerSizes(width=512, heads=8, hidden=2048, dropout=0.1, pre_norm=True)
     )
@@ -57,7 +61,7 @@ def preset(size: str) -> Config:
         layers = LayerSizes(width=160, heads=5, hidden=480, dropout=0.0, pre_norm=True)
         return Config(
             chunk=12,
-            patch=8,
+            cells=8,
             layers=layers,
             depth=2,
             head=RegressionConfig(layers=2),
@@ -73,8 +77,9 @@ def preset(size: str) -> Config:
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
     """The policy with random weights. Raises `ConfigError` for a body without depth and points."""
     seen, actions, known, width = contract.observation, contract.action, statistics or {}, config.layers.width
+    patch = max(1, seen.cameras[0].height // config.cells) if config.cells else config.patch
     encoders: dict[str, nn.Module] = {
-        "depth": DepthTokens(seen, width, patch=config.patch),
+        "depth": DepthTokens(seen, width, patch=patch),
         "state": StateToken(seen.state_dim, width, deep=True),
     }
     if seen.language:

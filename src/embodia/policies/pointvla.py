@@ -84,7 +84,7 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     expert = AdaptiveDit(config.expert, actions.dim, config.chunk, count * width)
     net = InjectedDit(expert, "points", told, config.blocks, frozen=config.frozen)
     if config.frozen:
-        for part in (*encoders.values(), model):
+        for part in (*encoders.values(), model, *([] if foresight is None else [foresight])):
             part.requires_grad_(False)
     points = PointTokens(config.points, seen, told, centre=centre, half=half)
     parts = Parts(

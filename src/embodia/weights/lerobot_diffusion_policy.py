@@ -16,6 +16,7 @@ from torch import Tensor
 from embodia.core.errors import ConfigError
 from embodia.core.specs import Contract
 from embodia.nn.resnet import DEPTHS
+from embodia.nn.unet1d import UNetConfig
 from embodia.parts.compose import Inference
 from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.parts.encoders.resnet import ResNetConfig
@@ -63,11 +64,13 @@ def read(folder: Path, contract: Contract) -> Foreign:
     facts.require("vision_backbone", *(f"resnet{depth}" for depth in DEPTHS))
     depth, history = int(facts.get("vision_backbone").removeprefix("resnet")), facts.get("n_obs_steps")
     widths = tuple(facts.get("down_dims"))
-    denoiser = DiffusionConfig(
+    unet = UNetConfig(
         widths=widths,
         kernel=facts.get("kernel_size"),
         groups=facts.get("n_groups"),
         time_width=facts.get("diffusion_step_embed_dim"),
+    )
+    denoiser = DiffusionConfig(
         train_steps=facts.get("num_train_timesteps"),
         sample_steps=facts.get("num_inference_steps") or facts.get("num_train_timesteps"),
         schedule=facts.get("beta_schedule"),
@@ -80,6 +83,7 @@ def read(folder: Path, contract: Contract) -> Foreign:
         history=history,
         vision=ResNetConfig(depth=depth, norm="group", shared=False),
         keypoints=facts.get("spatial_softmax_num_keypoints"),
+        unet=unet,
         diffusion=denoiser,
         normalization=facts.mode(),
         inference=Inference(execute=facts.get("n_action_steps"), skip=history - 1),
@@ -96,7 +100,7 @@ def read(folder: Path, contract: Contract) -> Foreign:
 def write(foreign: Foreign, out: Path) -> None:
     """Write the policy for LeRobot. Raises `ConfigError` where LeRobot's has no such thing."""
     config, contract = foreign.spec.config, foreign.spec.contract
-    vision, net = config.vision, config.diffusion
+    vision, net, noise = config.vision, config.unet, config.diffusion
     if not isinstance(vision, ResNetConfig) or vision.norm != "group" or vision.width != 64 or vision.shared:
         raise ConfigError("LeRobot's sees through one ResNet with group norm a camera", leaf="vision")
     if contract.observation.language or config.inference.skip != config.history - 1:
@@ -112,11 +116,11 @@ def write(foreign: Foreign, out: Path) -> None:
         "kernel_size": net.kernel,
         "n_groups": net.groups,
         "diffusion_step_embed_dim": net.time_width,
-        "num_train_timesteps": net.train_steps,
-        "num_inference_steps": net.sample_steps,
-        "beta_schedule": net.schedule,
-        "prediction_type": net.prediction,
-        "clip_sample_range": net.clip,
+        "num_train_timesteps": noise.train_steps,
+        "num_inference_steps": noise.sample_steps,
+        "beta_schedule": noise.schedule,
+        "prediction_type": noise.prediction,
+        "clip_sample_range": noise.clip,
     }
     sizes = {"levels": len(net.widths), "depth": vision.depth, "cameras": len(contract.observation.cameras)}
     state_dim = contract.observation.state_dim

@@ -204,10 +204,15 @@ def test_without_network_means_without_any_connection():
     assert (socket.socket.connect, socket.getaddrinfo) == kept
 
 
+PUBLISHED_SMALL = {"bet", "trajectory_transformer"}
+"""Designs whose published networks are smaller than one that sees pictures and fills an accelerator."""
+
+
 def test_larger_sizes_have_more_parameters():
     for row in policies.table(Path("nowhere"), count=True):
         counts = row["parameters"]
-        assert 0 < counts["tiny"] < counts["small"] <= counts["paper"], row["name"]
+        assert 0 < counts["tiny"] < counts["small"], row["name"]
+        assert counts["small"] <= counts["paper"] or row["name"] in PUBLISHED_SMALL, row["name"]
 
 
 def test_a_speed_card_counts_what_was_asked_for(capsys):

@@ -18,10 +18,13 @@ from embodia.parts.encoders.vision import camera_tokens
 from embodia.parts.vlm import vision_language
 
 SPEC = ObservationSpec(cameras=(CameraSpec(name="front", height=224, width=224),), state=(), rate_hz=10)
+DINO_LAYER, SIGLIP_LAYER, SIGLIP_POOLING = 12_600_320, 15_239_504, 15_240_656
+TOWERS_READ = 303_230_976 - DINO_LAYER + 427_680_704 - SIGLIP_LAYER - SIGLIP_POOLING
+"""DINOv2-L and SigLIP So400m without what lies behind the layer that is read."""
 # name: (configuration, published number of parameters)
 PUBLISHED = {
     "prismatic": (families.prismatic_llama2_7b, 7_541_237_184),
-    "prismatic_qwen_half_b": (families.prismatic_qwen_half_b, 303_230_976 + 427_680_704 + 494_032_768 + 27_600_000),
+    "prismatic_qwen_half_b": (families.prismatic_qwen_half_b, TOWERS_READ + 494_032_768 + 27_600_000),
     "pali_x_55b": (families.pali_x_55b, 55_000_000_000),
     "magma_8b": (families.magma_8b, 843_398_016 + 8_030_261_248),
     "paligemma": (families.paligemma_3b, 2_923_335_408),

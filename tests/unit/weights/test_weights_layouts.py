@@ -14,6 +14,7 @@ from embodia.core.invent import invent_observation
 from embodia.core.provenance import Provenance
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
 from embodia.core.statistics import FeatureStatistics
+from embodia.nn.unet1d import UNetConfig
 from embodia.parts.compose import Inference
 from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.parts.encoders.resnet import ResNetConfig
@@ -47,7 +48,8 @@ ACT = act.Config(
 DIFFUSION = diffusion_policy.Config(
     vision=ResNetConfig(norm="group", shared=False),
     keypoints=4,
-    diffusion=DiffusionConfig(widths=(16, 32), time_width=16, sample_steps=4),
+    unet=UNetConfig(widths=(16, 32), time_width=16),
+    diffusion=DiffusionConfig(sample_steps=4),
     inference=Inference(execute=4, skip=1),
 )
 

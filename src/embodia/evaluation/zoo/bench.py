@@ -6,6 +6,7 @@ a process of its own with one thread, or the processor time is not that of one c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,12 +16,13 @@ import numpy as np
 import torch
 
 from embodia.core.clock import Clock, ProcessorClock, SystemClock
-from embodia.core.errors import ConfigError, ContractError
+from embodia.core.errors import ConfigError, ContractError, MissingFileError
 from embodia.core.protocols import Policy
 from embodia.core.specs import Contract
 from embodia.core.types import Observation
 from embodia.data.dataset import Dataset
 from embodia.data.mixture import Mixture
+from embodia.data.rows import read_rows
 from embodia.envs import make
 from embodia.envs.rollout import Progress
 from embodia.evaluation.cards.speed import speed_card
@@ -65,10 +67,22 @@ def contract_of(config: ZooConfig, senses: str) -> Contract:
 
 
 def demonstrations(config: ZooConfig, runs: Path, progress: Progress, workers: int = 1, senses: str = PLAIN) -> Path:
-    """The shared data set under `runs`, collected as far as it is missing. Raises what `collect` raises."""
+    """The shared data set under `runs`, collected as far as it is missing. Raises what `collect` raises.
+
+    A complete one is not opened for writing, so that policies can be measured side by side.
+    """
     data = runs / f"data-{data_fingerprint(config, senses)}"
-    collect(collecting(config, workers, senses), data, progress=progress)
+    if not _complete(data, config):
+        collect(collecting(config, workers, senses), data, progress=progress)
     return data
+
+
+def _complete(data: Path, config: ZooConfig) -> bool:
+    try:
+        counted = Counter(row.task for row in read_rows(data))
+    except MissingFileError:
+        return False
+    return all(counted[task] >= config.demonstrations for task in config.tasks)
 
 
 def measured(path: Path, config: ZooConfig) -> bool:

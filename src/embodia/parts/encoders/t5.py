@@ -6,8 +6,9 @@ so with random weights it hashes sentences rather than understands them; public 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -16,7 +17,7 @@ from embodia.core.types import Observation, TokenGroup
 from embodia.nn.mlp import projection
 from embodia.parts.encoders.text import Tokenizer
 
-_SIZES = {
+_SIZES: Mapping[str, Mapping[str, Any]] = {
     "base": {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12, "feed_forward_proj": "relu"},
     "xxl": {"d_model": 4096, "d_ff": 10240, "num_layers": 24, "num_heads": 64, "feed_forward_proj": "gated-gelu"},
 }

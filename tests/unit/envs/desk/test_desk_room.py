@@ -198,5 +198,5 @@ def test_a_cloud_of_points_covers_the_room():
     env.reset("navigate/red-mark", 0)
     points = env.observe().points[0, 0]
     env.close()
-    assert np.ptp(points[:, 0]) > 2.0 and np.ptp(points[:, 1]) > 2.0
-    assert np.abs(points[:, :2]).max() <= 1.6
+    width, depth = np.ptp(points[:, 0]), np.ptp(points[:, 1])
+    assert 2.0 < width <= 3.3 and 2.0 < depth <= 3.3  # a room of 3.2 m, a little turned
