@@ -1,7 +1,8 @@
 """What action tokenizers cost and lose on the same seconds of smooth movement, sampled at 5, 20 and 50 Hz.
 
 Run: `python benchmarks/action_tokenizers.py`; writes results/action_tokenizers.json; two minutes on one core. Movements
-are sums of slow sine waves in four dimensions, 600 to fit on and 300 others to measure; errors are over values within -1..1.
+are sums of slow sine waves in four dimensions, 600 to fit on and 300 others to measure; errors are over values within
+-1..1.
 """
 
 from __future__ import annotations
