@@ -40,6 +40,11 @@ def test_functions_are_short():
     assert lengths[int(len(lengths) * 0.9)] <= 40
 
 
+def test_a_file_of_wiring_is_a_page():
+    lengths = [mod.text.count("\n") for mod in MODULES if mod.unit == "policies" and not mod.path.name.startswith("_")]
+    assert len(lengths) > 50 and sum(lengths) / len(lengths) <= 90
+
+
 def test_error_codes_are_unique_and_documented():
     text = (rules.SOURCE / "core" / "errors.py").read_text()
     codes = re.findall(r'code = "(E\d{3})"', text)
