@@ -19,6 +19,7 @@ LAYERS = [
     ["io"],
     ["runtime", "nn"],
     ["parts", "objectives", "data", "envs"],
+    ["builders"],
     ["policies", "world_models", "generate"],
     ["training", "inference"],
     ["post_training", "evaluation", "weights"],

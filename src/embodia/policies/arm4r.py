@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from embodia.builders.gpt import GptConfig, Query, gpt_model, small_gpt
+from embodia.builders.two_systems import units
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.cross import CrossSizes
@@ -26,9 +28,7 @@ from embodia.parts.decoders.pooled import PooledConfig, PooledRegression
 from embodia.parts.encoders.clip_text import ClipTextConfig
 from embodia.parts.encoders.resampled import ResamplerConfig
 from embodia.parts.encoders.towers import TowerConfig
-from embodia.parts.gpt import GptConfig, Query, gpt_model, small_gpt
 from embodia.parts.heads.tracks import Source, Tracks
-from embodia.parts.two_systems import units
 
 
 def _published() -> GptConfig:

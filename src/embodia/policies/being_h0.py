@@ -17,18 +17,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from embodia.builders.families import internvl2
+from embodia.builders.speaking import SpeakerConfig, estimate
+from embodia.builders.two_systems import units
+from embodia.builders.vlm import VlmConfig, small_vlm, vision_language
 from embodia.core.specs import ActionSpec, Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.autoregressive import TokenConfig, TokenDecoder
 from embodia.parts.encoders.waypoints import END
-from embodia.parts.families import internvl2
-from embodia.parts.speaking import SpeakerConfig, estimate
 from embodia.parts.tokenizers.motion import MotionTokenizer
 from embodia.parts.tokenizers.rvq import ResidualConfig
-from embodia.parts.two_systems import units
-from embodia.parts.vlm import VlmConfig, small_vlm, vision_language
 
 
 @dataclass(frozen=True, kw_only=True)

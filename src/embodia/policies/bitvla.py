@@ -16,15 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from embodia.builders.families import bitnet_2b
+from embodia.builders.reading import ReaderConfig as Config
+from embodia.builders.reading import reader
+from embodia.builders.vlm import small_vlm
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.parts.compose import Composition
 from embodia.parts.decoders.readout import ReadoutConfig
 from embodia.parts.encoders.waypoints import END
-from embodia.parts.families import bitnet_2b
-from embodia.parts.reading import ReaderConfig as Config
-from embodia.parts.reading import reader
-from embodia.parts.vlm import small_vlm
 
 
 def preset(size: str) -> Config:

@@ -17,6 +17,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from embodia.builders.diffusion_vla import DiffusionVlaConfig as Config
+from embodia.builders.diffusion_vla import composed, diffusion_vla
+from embodia.builders.families import QWEN2_2B, qwen2_vl
+from embodia.builders.vlm import VlmConfig, small_vlm
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.mixture import MixtureConfig
@@ -24,12 +28,8 @@ from embodia.nn.transformer import TransformerConfig
 from embodia.parts.compose import Composition
 from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.parts.decoders.dit import DitConfig
-from embodia.parts.diffusion_vla import DiffusionVlaConfig as Config
-from embodia.parts.diffusion_vla import composed, diffusion_vla
 from embodia.parts.encoders.waypoints import END
-from embodia.parts.families import QWEN2_2B, qwen2_vl
 from embodia.parts.thought import ThoughtConfig
-from embodia.parts.vlm import VlmConfig, small_vlm
 
 __all__ = ["Config", "build", "preset"]
 

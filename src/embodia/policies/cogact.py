@@ -18,16 +18,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from embodia.builders.diffusion_vla import DiffusionVlaConfig as Config
+from embodia.builders.diffusion_vla import composed, diffusion_vla, tiny_vlm
+from embodia.builders.families import prismatic_llama2_7b
+from embodia.builders.vlm import small_vlm
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.parts.compose import Composition
 from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.parts.decoders.dit import DitConfig
-from embodia.parts.diffusion_vla import DiffusionVlaConfig as Config
-from embodia.parts.diffusion_vla import composed, diffusion_vla, tiny_vlm
 from embodia.parts.encoders.waypoints import END
-from embodia.parts.families import prismatic_llama2_7b
-from embodia.parts.vlm import small_vlm
 
 __all__ = ["ACTION_MODELS", "Config", "build", "preset"]
 

@@ -17,6 +17,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from embodia.builders.families import VICUNA_7B
+from embodia.builders.speaking import SpeakerConfig, estimate
+from embodia.builders.two_systems import units
+from embodia.builders.vlm import TextConfig, VlmConfig, small_vlm, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.shared import Shared
@@ -26,13 +30,9 @@ from embodia.parts.decoders.parallel import ParallelDecoder
 from embodia.parts.encoders.code_tokens import CodeTokens
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.waypoints import END
-from embodia.parts.families import VICUNA_7B
 from embodia.parts.heads.codes import CodeForecast
-from embodia.parts.speaking import SpeakerConfig, estimate
 from embodia.parts.tokenizers.uniform import UniformTokenizer
 from embodia.parts.tokenizers.vq_image import VqConfig, picture_codes
-from embodia.parts.two_systems import units
-from embodia.parts.vlm import TextConfig, VlmConfig, small_vlm, vision_language
 
 
 def _published() -> VlmConfig:

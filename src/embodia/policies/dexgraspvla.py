@@ -17,17 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from embodia.core.specs import Contract
-from embodia.core.statistics import FeatureStatistics
-from embodia.parts.compose import Composition, Parts, chunked
-from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
-from embodia.parts.decoders.dit import DitConfig
-from embodia.parts.decoders.memory_dit import MemoryDit
-from embodia.parts.encoders.conv_stem import ConvStemConfig
-from embodia.parts.encoders.siglip import SiglipConfig
-from embodia.parts.families import qwen2_5_vl
-from embodia.parts.links.ground import GroundLink
-from embodia.parts.two_systems import (
+from embodia.builders.families import qwen2_5_vl
+from embodia.builders.two_systems import (
     LowerConfig,
     RatesConfig,
     SystemsConfig,
@@ -39,6 +30,15 @@ from embodia.parts.two_systems import (
     upper_model,
     upper_system,
 )
+from embodia.core.specs import Contract
+from embodia.core.statistics import FeatureStatistics
+from embodia.parts.compose import Composition, Parts, chunked
+from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
+from embodia.parts.decoders.dit import DitConfig
+from embodia.parts.decoders.memory_dit import MemoryDit
+from embodia.parts.encoders.conv_stem import ConvStemConfig
+from embodia.parts.encoders.siglip import SiglipConfig
+from embodia.parts.links.ground import GroundLink
 
 
 def _published() -> SystemsConfig:

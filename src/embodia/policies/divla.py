@@ -17,17 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from embodia.builders.diffusion_vla import DiffusionVlaConfig as Config
+from embodia.builders.diffusion_vla import composed, diffusion_vla, tiny_vlm
+from embodia.builders.families import qwen2_vl
+from embodia.builders.vlm import small_vlm
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.unet1d import UNetConfig
 from embodia.parts.compose import Composition
 from embodia.parts.decoders.diffusion import DiffusionConfig
-from embodia.parts.diffusion_vla import DiffusionVlaConfig as Config
-from embodia.parts.diffusion_vla import composed, diffusion_vla, tiny_vlm
 from embodia.parts.encoders.waypoints import END
-from embodia.parts.families import qwen2_vl
 from embodia.parts.thought import ThoughtConfig
-from embodia.parts.vlm import small_vlm
 
 __all__ = ["Config", "build", "preset"]
 

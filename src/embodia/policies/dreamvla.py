@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from embodia.builders.gpt import GptConfig, Query, gpt_model, small_gpt
+from embodia.builders.two_systems import units
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.conv import ConvStem
@@ -29,9 +31,7 @@ from embodia.parts.decoders.memory_dit import MemoryDit
 from embodia.parts.encoders.clip_text import ClipTextConfig
 from embodia.parts.encoders.resampled import ResamplerConfig
 from embodia.parts.encoders.towers import TowerConfig
-from embodia.parts.gpt import GptConfig, Query, gpt_model, small_gpt
 from embodia.parts.heads.forecast import Forecast, ForecastConfig, depth_cameras
-from embodia.parts.two_systems import units
 
 
 def _published() -> GptConfig:

@@ -17,6 +17,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from embodia.builders.families import qwen2_vl
+from embodia.builders.two_systems import units
+from embodia.builders.vlm import VlmConfig, small_vlm, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.detr import LayerSizes
@@ -25,9 +28,6 @@ from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.regression import ChunkRegression, RegressionConfig
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.waypoints import END, Waypoints
-from embodia.parts.families import qwen2_vl
-from embodia.parts.two_systems import units
-from embodia.parts.vlm import VlmConfig, small_vlm, vision_language
 
 
 @dataclass(frozen=True, kw_only=True)

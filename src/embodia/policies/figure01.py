@@ -17,17 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from embodia.core.specs import Contract
-from embodia.core.statistics import FeatureStatistics
-from embodia.nn.detr import LayerSizes
-from embodia.parts.backbones.encoder import TransformerEncoder
-from embodia.parts.compose import Composition, Parts, chunked
-from embodia.parts.decoders.regression import ChunkRegression, RegressionConfig
-from embodia.parts.encoders.language import EMBEDDING_WIDTH, embed_sentence, sentence_vectors
-from embodia.parts.encoders.resnet import ResNetConfig
-from embodia.parts.families import llava_7b
-from embodia.parts.links.tool import Tool, ToolLink
-from embodia.parts.two_systems import (
+from embodia.builders.families import llava_7b
+from embodia.builders.two_systems import (
     LowerConfig,
     RatesConfig,
     SystemsConfig,
@@ -39,6 +30,15 @@ from embodia.parts.two_systems import (
     upper_model,
     upper_system,
 )
+from embodia.core.specs import Contract
+from embodia.core.statistics import FeatureStatistics
+from embodia.nn.detr import LayerSizes
+from embodia.parts.backbones.encoder import TransformerEncoder
+from embodia.parts.compose import Composition, Parts, chunked
+from embodia.parts.decoders.regression import ChunkRegression, RegressionConfig
+from embodia.parts.encoders.language import EMBEDDING_WIDTH, embed_sentence, sentence_vectors
+from embodia.parts.encoders.resnet import ResNetConfig
+from embodia.parts.links.tool import Tool, ToolLink
 
 SKILLS = (
     Tool(name="reach", description="move the hand to a thing and touch it"),

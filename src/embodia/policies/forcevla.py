@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from embodia.builders.flow_vla import FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.parts.compose import Composition, Inference
 from embodia.parts.encoders.senses import SenseToken, sense_of
-from embodia.parts.flow_vla import FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
 from embodia.parts.fusion.expert_guide import BalancedExperts, ExpertGuide, GuideConfig
 
 

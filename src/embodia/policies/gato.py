@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from embodia.builders.vlm import VlmConfig, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.gpt import GptConfig
@@ -26,7 +27,6 @@ from embodia.parts.decoders.autoregressive import TokenConfig, TokenDecoder
 from embodia.parts.encoders.conv_stem import ConvStemConfig
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.tokenizers.uniform import MuLawTokenizer
-from embodia.parts.vlm import VlmConfig, vision_language
 
 
 def _trunk(model: GptConfig) -> VlmConfig:

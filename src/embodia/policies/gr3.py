@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from embodia.builders.families import qwen2_5_vl
+from embodia.builders.flow_vla import FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.expert import ExpertConfig
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.compose import Composition, Inference
-from embodia.parts.families import qwen2_5_vl
-from embodia.parts.flow_vla import FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
 
 CALM = ExpertConfig(time="adaptive", query_norm=True, reads="last")
 DIT = TransformerConfig(

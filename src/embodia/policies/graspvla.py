@@ -17,14 +17,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from embodia.builders.families import DINOV2_L, SIGLIP_SO400M, internvl2
+from embodia.builders.flow_vla import FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.projector import ProjectorConfig
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.compose import Composition, Inference
 from embodia.parts.encoders.towers import DualConfig
-from embodia.parts.families import DINOV2_L, SIGLIP_SO400M, internvl2
-from embodia.parts.flow_vla import FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
 from embodia.parts.thought import ThoughtConfig
 
 EXPERT = TransformerConfig(

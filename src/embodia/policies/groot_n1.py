@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
+from embodia.builders.families import SIGLIP_SO400M
+from embodia.builders.vlm import TextConfig, VlmConfig, small_vlm, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.normalize import Mode, Normalizer
@@ -30,8 +32,6 @@ from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.flow import FlowConfig, FlowDecoder
 from embodia.parts.encoders.body import BodyIndex
 from embodia.parts.encoders.state import StateVector
-from embodia.parts.families import SIGLIP_SO400M
-from embodia.parts.vlm import TextConfig, VlmConfig, small_vlm, vision_language
 
 SMOLLM = HubConfig(
     family="llama", width=2048, depth=12, heads=32, kv_heads=32, mlp_width=8192, theta=130000.0, epsilon=1e-5

@@ -16,18 +16,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from embodia.builders.families import paligemma_3b
+from embodia.builders.speaking import SpeakerConfig, thinker
+from embodia.builders.two_systems import RatesConfig
+from embodia.builders.vlm import VlmConfig, small_vlm, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.compose import Composition, Parts, chunked
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
-from embodia.parts.families import paligemma_3b
 from embodia.parts.links.text import TextLink
-from embodia.parts.speaking import SpeakerConfig, thinker
 from embodia.parts.thought import ThoughtConfig
-from embodia.parts.two_systems import RatesConfig
 from embodia.parts.upper import Upper
-from embodia.parts.vlm import VlmConfig, small_vlm, vision_language
 from embodia.policies import pi0
 
 

@@ -16,15 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from embodia.core.specs import Contract
-from embodia.core.statistics import FeatureStatistics
-from embodia.parts.compose import Composition, Parts, chunked
-from embodia.parts.decoders.error import ErrorConfig, gripper_choices
-from embodia.parts.decoders.pooled import PooledConfig, PooledRegression
-from embodia.parts.encoders.towers import TowerConfig
-from embodia.parts.families import llava_7b
-from embodia.parts.links.pool import PoolLink
-from embodia.parts.two_systems import (
+from embodia.builders.families import llava_7b
+from embodia.builders.two_systems import (
     LowerConfig,
     RatesConfig,
     SystemsConfig,
@@ -36,6 +29,13 @@ from embodia.parts.two_systems import (
     upper_model,
     upper_system,
 )
+from embodia.core.specs import Contract
+from embodia.core.statistics import FeatureStatistics
+from embodia.parts.compose import Composition, Parts, chunked
+from embodia.parts.decoders.error import ErrorConfig, gripper_choices
+from embodia.parts.decoders.pooled import PooledConfig, PooledRegression
+from embodia.parts.encoders.towers import TowerConfig
+from embodia.parts.links.pool import PoolLink
 
 EFFICIENTNET_B3 = TowerConfig(family="efficientnet", width=38, depth=14, widths=(1536,), pixels=300, scaling="imagenet")
 """10.7 M; the width is in 32nds, the depth in tenths of the smallest network's."""

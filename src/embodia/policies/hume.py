@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from embodia.builders.flow_vla import GEMMA_300M, FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.transformer import TransformerConfig
@@ -28,7 +29,6 @@ from embodia.parts.encoders.eyes import EyesConfig, eyes
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.renamed import Renamed
 from embodia.parts.encoders.towers import TowerConfig
-from embodia.parts.flow_vla import GEMMA_300M, FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
 
 DINOV2_S = TowerConfig(family="dinov2", width=384, depth=12, heads=6, hidden=1536, scaling="imagenet")
 FAST = replace(GEMMA_300M, depth=8)

@@ -16,6 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from embodia.builders.diffusion_vla import DiffusionVlaConfig as Config
+from embodia.builders.diffusion_vla import composed, diffusion_vla
+from embodia.builders.families import prismatic_llama2_7b
+from embodia.builders.vlm import small_vlm
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.shared import Shared
@@ -23,13 +27,9 @@ from embodia.parts.compose import Composition
 from embodia.parts.decoders.autoregressive import TokenConfig, TokenDecoder
 from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.parts.decoders.hybrid import HybridDecoder
-from embodia.parts.diffusion_vla import DiffusionVlaConfig as Config
-from embodia.parts.diffusion_vla import composed, diffusion_vla
 from embodia.parts.encoders.waypoints import END
-from embodia.parts.families import prismatic_llama2_7b
 from embodia.parts.tokenizers.uniform import UniformTokenizer
 from embodia.parts.tokenizers.vocabulary_map import VocabularyMap, last_ids
-from embodia.parts.vlm import small_vlm
 
 __all__ = ["BINS", "Config", "build", "preset"]
 

@@ -18,16 +18,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from embodia.builders.families import prismatic_qwen_half_b
+from embodia.builders.speaking import SpeakerConfig as Config
+from embodia.builders.speaking import SpeechConfig, speaker
+from embodia.builders.vlm import small_vlm
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.parts.compose import Composition
 from embodia.parts.decoders.autoregressive import TokenConfig
 from embodia.parts.encoders.waypoints import END
-from embodia.parts.families import prismatic_qwen_half_b
-from embodia.parts.speaking import SpeakerConfig as Config
-from embodia.parts.speaking import SpeechConfig, speaker
 from embodia.parts.thought import ThoughtConfig
-from embodia.parts.vlm import small_vlm
 
 
 def preset(size: str) -> Config:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from embodia.builders.sentences import sentence_tokens
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.dit import BlockSizes
@@ -34,7 +35,6 @@ from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.encoders.t5 import T5Config
-from embodia.parts.sentences import sentence_tokens
 
 
 def _stem() -> ConvStemConfig:

@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from embodia.builders.families import llava_7b
+from embodia.builders.vlm import VlmConfig, vision_language
 from embodia.core.moments import AFTER_KEY, NEXT_KEY
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
@@ -29,8 +31,6 @@ from embodia.parts.encoders.cloud import ToolNow
 from embodia.parts.encoders.ortho import OrthoEyes, drawn_spec
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.siglip import SiglipConfig
-from embodia.parts.families import llava_7b
-from embodia.parts.vlm import VlmConfig, vision_language
 
 SIDES = ("top", "front", "left", "right")
 

@@ -17,12 +17,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from embodia.builders.flow_vla import FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
 from embodia.core.errors import ConfigError
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.parts.adaptive_thought import ALWAYS, AdaptiveThought
 from embodia.parts.compose import Composition, Inference
-from embodia.parts.flow_vla import FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
 from embodia.parts.thought import ThoughtConfig
 
 

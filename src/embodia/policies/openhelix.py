@@ -16,16 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from embodia.core.specs import Contract
-from embodia.core.statistics import FeatureStatistics
-from embodia.parts.compose import Composition, Parts, chunked
-from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
-from embodia.parts.decoders.dit import DitConfig
-from embodia.parts.decoders.memory_dit import MemoryDit
-from embodia.parts.encoders.resnet import ResNetConfig
-from embodia.parts.families import llava_7b
-from embodia.parts.links.pool import PoolLink
-from embodia.parts.two_systems import (
+from embodia.builders.families import llava_7b
+from embodia.builders.two_systems import (
     LowerConfig,
     RatesConfig,
     SystemsConfig,
@@ -37,6 +29,14 @@ from embodia.parts.two_systems import (
     upper_model,
     upper_system,
 )
+from embodia.core.specs import Contract
+from embodia.core.statistics import FeatureStatistics
+from embodia.parts.compose import Composition, Parts, chunked
+from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
+from embodia.parts.decoders.dit import DitConfig
+from embodia.parts.decoders.memory_dit import MemoryDit
+from embodia.parts.encoders.resnet import ResNetConfig
+from embodia.parts.links.pool import PoolLink
 
 
 def _published() -> SystemsConfig:

@@ -18,12 +18,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from embodia.builders.flow_vla import GEMMA_TEXT, PALIGEMMA, FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
+from embodia.builders.speaking import SpeechConfig
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.expert import ExpertConfig
 from embodia.parts.compose import Composition, Inference
-from embodia.parts.flow_vla import GEMMA_TEXT, PALIGEMMA, FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
-from embodia.parts.speaking import SpeechConfig
 from embodia.parts.thought import ThoughtConfig
 
 ADAPTIVE = ExpertConfig(time="adaptive")

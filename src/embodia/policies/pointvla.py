@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from embodia.builders.families import qwen2_vl
+from embodia.builders.vlm import VlmConfig, small_vlm, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.normalize import Mode, Normalizer
@@ -28,8 +30,6 @@ from embodia.parts.decoders.dit import AdaptiveDit, DitConfig
 from embodia.parts.decoders.injected import InjectedDit
 from embodia.parts.encoders.points import PointConfig, PointTokens
 from embodia.parts.encoders.waypoints import END, waypoints
-from embodia.parts.families import qwen2_vl
-from embodia.parts.vlm import VlmConfig, small_vlm, vision_language
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from embodia.builders.sentences import sentence_tokens
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.normalize import Mode, Normalizer
@@ -32,7 +33,6 @@ from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.parts.encoders.state import StateVector
 from embodia.parts.encoders.t5 import T5Config
-from embodia.parts.sentences import sentence_tokens
 
 
 def _dit(width: int = 2048, depth: int = 28, heads: int = 32) -> DitConfig:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from embodia.builders.two_systems import units
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.cross import CrossSizes
@@ -38,7 +39,6 @@ from embodia.parts.encoders.text import TextTokens
 from embodia.parts.encoders.towers import TowerConfig
 from embodia.parts.encoders.waypoints import END, Waypoints
 from embodia.parts.tokenizers.text import ByteTokenizer
-from embodia.parts.two_systems import units
 
 CLIP_L = TowerConfig(family="clip", width=1024, depth=24, heads=16, hidden=4096, scaling="imagenet")
 MPT_1B = TransformerConfig(width=2048, depth=24, heads=16, kv_heads=16, head_dim=128, mlp_width=5461)

@@ -17,16 +17,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from embodia.builders.families import mamba_2_8b
+from embodia.builders.reading import ReaderConfig as Config
+from embodia.builders.reading import reader
+from embodia.builders.vlm import VlmConfig, small_vlm
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.parts.backbones.mamba import MambaConfig
 from embodia.parts.compose import Composition
 from embodia.parts.decoders.readout import ReadoutConfig
 from embodia.parts.encoders.waypoints import END
-from embodia.parts.families import mamba_2_8b
-from embodia.parts.reading import ReaderConfig as Config
-from embodia.parts.reading import reader
-from embodia.parts.vlm import VlmConfig, small_vlm
 
 
 def preset(size: str) -> Config:

@@ -19,6 +19,9 @@ from typing import Literal
 
 from torch import nn
 
+from embodia.builders.families import paligemma_3b
+from embodia.builders.two_systems import units
+from embodia.builders.vlm import VlmConfig, small_vlm, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.transformer import TransformerConfig
@@ -28,9 +31,6 @@ from embodia.parts.decoders.error import ErrorConfig, gripper_choices
 from embodia.parts.decoders.pooled import PooledConfig, PooledRegression
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.waypoints import END, Waypoints
-from embodia.parts.families import paligemma_3b
-from embodia.parts.two_systems import units
-from embodia.parts.vlm import VlmConfig, small_vlm, vision_language
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,14 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from embodia.builders.families import pali_x_55b
+from embodia.builders.speaking import SpeakerConfig as Config
+from embodia.builders.speaking import SpeechConfig, speaker
+from embodia.builders.vlm import VlmConfig, small_vlm
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.parts.compose import Composition
 from embodia.parts.encoders.waypoints import END
-from embodia.parts.families import pali_x_55b
-from embodia.parts.speaking import SpeakerConfig as Config
-from embodia.parts.speaking import SpeechConfig, speaker
-from embodia.parts.vlm import VlmConfig, small_vlm
 
 
 def preset(size: str) -> Config:

@@ -19,13 +19,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from embodia.builders.families import smolvlm2_half_b
+from embodia.builders.flow_vla import FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.expert import ExpertConfig
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.compose import Composition, Inference
-from embodia.parts.families import smolvlm2_half_b
-from embodia.parts.flow_vla import FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
 
 INTERLEAVED = ExpertConfig(self_every=2)
 LLAMA = {"depth": 16, "heads": 15, "kv_heads": 5, "head_dim": 64, "activation": "silu", "norm": "llama"}

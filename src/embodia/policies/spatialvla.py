@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from embodia.builders.families import paligemma2_3b
+from embodia.builders.vlm import VlmConfig, small_vlm, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.normalize import Mode, Normalizer
@@ -27,9 +29,7 @@ from embodia.parts.decoders.autoregressive import TokenConfig, TokenDecoder
 from embodia.parts.encoders.camera import CameraTokens
 from embodia.parts.encoders.depth import Ego3d
 from embodia.parts.encoders.waypoints import END, waypoints_beside
-from embodia.parts.families import paligemma2_3b
 from embodia.parts.tokenizers.grid import GridTokenizer, grid_groups
-from embodia.parts.vlm import VlmConfig, small_vlm, vision_language
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from embodia.builders.families import eagle2_2b
+from embodia.builders.two_systems import (
+    LowerConfig,
+    RatesConfig,
+    SystemsConfig,
+    lower_encoders,
+    lower_waypoints,
+    small_systems,
+    tiny_systems,
+    units,
+    upper_model,
+    upper_system,
+)
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.detr import LayerSizes
@@ -28,22 +41,9 @@ from embodia.parts.encoders.eyes import eyes
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.resnet import ResNetConfig
-from embodia.parts.families import eagle2_2b
 from embodia.parts.heads.forecast import Forecast, ForecastConfig
 from embodia.parts.links.joined import JoinedLinks
 from embodia.parts.links.tokens import TokenLink
-from embodia.parts.two_systems import (
-    LowerConfig,
-    RatesConfig,
-    SystemsConfig,
-    lower_encoders,
-    lower_waypoints,
-    small_systems,
-    tiny_systems,
-    units,
-    upper_model,
-    upper_system,
-)
 
 
 def _published() -> SystemsConfig:

@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from embodia.builders.families import llava_ov_half_b
+from embodia.builders.vlm import VlmConfig, small_vlm, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.normalize import Mode, Normalizer
@@ -24,9 +26,7 @@ from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.universal import UniversalConfig, UniversalDecoder
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.waypoints import END, waypoints_beside
-from embodia.parts.families import llava_ov_half_b
 from embodia.parts.tokenizers.universal import UniversalCodebook
-from embodia.parts.vlm import VlmConfig, small_vlm, vision_language
 
 
 @dataclass(frozen=True, kw_only=True)

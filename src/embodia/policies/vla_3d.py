@@ -17,6 +17,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from embodia.builders.families import qwen2_5_vl
+from embodia.builders.speaking import SpeechConfig, action_words
+from embodia.builders.vlm import VlmConfig, small_vlm, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.normalize import Mode, Normalizer
@@ -25,11 +28,8 @@ from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.encoders.points import PointConfig, PointTokens
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.waypoints import END, waypoints
-from embodia.parts.families import qwen2_5_vl
 from embodia.parts.heads.forecast import Forecast, ForecastConfig
 from embodia.parts.heads.occupancy import Occupancy, OccupancyConfig
-from embodia.parts.speaking import SpeechConfig, action_words
-from embodia.parts.vlm import VlmConfig, small_vlm, vision_language
 
 
 @dataclass(frozen=True, kw_only=True)

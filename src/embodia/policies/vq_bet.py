@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from embodia.builders.vlm import VlmConfig, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.gpt import GptConfig
@@ -30,7 +31,6 @@ from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.encoders.waypoints import END, waypoints_beside
 from embodia.parts.tokenizers.rvq import ResidualConfig, ResidualTokenizer
-from embodia.parts.vlm import VlmConfig, vision_language
 
 
 def _trunk(width: int, depth: int, heads: int) -> VlmConfig:

@@ -21,15 +21,15 @@ from dataclasses import replace
 
 from torch import nn
 
+from embodia.builders.families import qwen2_vl
+from embodia.builders.speaking import SpeakerConfig as Config
+from embodia.builders.speaking import SpeechConfig, speaker
+from embodia.builders.vlm import small_vlm
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.parts.compose import Composition
 from embodia.parts.encoders.touch import TouchImage
 from embodia.parts.encoders.waypoints import END
-from embodia.parts.families import qwen2_vl
-from embodia.parts.speaking import SpeakerConfig as Config
-from embodia.parts.speaking import SpeechConfig, speaker
-from embodia.parts.vlm import small_vlm
 
 NUMBERS = SpeechConfig(kind="numbers", precision=2)
 

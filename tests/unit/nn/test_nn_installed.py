@@ -21,10 +21,10 @@ def test_a_typo_is_answered_and_a_missing_package_is_named(monkeypatch):
 
 def test_sizes_are_those_of_the_named_model_without_the_weights():
     pytest.importorskip("transformers")
+    from embodia.builders.families import smollm2_135m
+    from embodia.builders.vlm import vision_language
     from embodia.core.specs import CameraSpec, ObservationSpec
     from embodia.parts.compose import parameter_count
-    from embodia.parts.families import smollm2_135m
-    from embodia.parts.vlm import vision_language
 
     spec = ObservationSpec(cameras=(CameraSpec(name="front", height=64, width=64),), state=(), rate_hz=10)
     with torch.device("meta"):
@@ -43,14 +43,14 @@ def present() -> bool:
 @pytest.mark.long
 @pytest.mark.skipif(not present(), reason="the package of weights is not installed")
 def test_real_words_are_said_and_a_policy_learns_on_them():
+    from embodia.builders.families import smollm2_135m
+    from embodia.builders.vlm import tokenizer, vision_language
     from embodia.core.specs import CameraSpec, ObservationSpec
     from embodia.core.types import Observation
     from embodia.nn.shared import Shared
     from embodia.parts.context import Context
-    from embodia.parts.families import smollm2_135m
     from embodia.parts.thought import Thought, ThoughtConfig
     from embodia.parts.tokenizers.words import SpokenPieces
-    from embodia.parts.vlm import tokenizer, vision_language
 
     base = smollm2_135m()
     text = replace(base.text, template="<|im_start|>user\n{instruction}<|im_end|>\n<|im_start|>assistant\n", end="")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from embodia.builders.sentences import sentence_tokens
 from embodia.core.errors import ConfigError
 from embodia.core.types import Observation, TokenGroup
 from embodia.nn.dit import BlockSizes
@@ -17,7 +18,6 @@ from embodia.parts.encoders.conv_stem import ConvStemConfig, conv_stem_trunks
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.steps import CameraSteps
 from embodia.parts.encoders.t5 import T5Config, T5Tokens
-from embodia.parts.sentences import sentence_tokens
 from embodia.policies import PolicySpec, make, octo
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))

@@ -12,6 +12,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 from bodies import gripper_arm
 
+from embodia.builders.gpt import GptConfig, Query, gpt_model
 from embodia.core.errors import ShapeError
 from embodia.core.invent import invent_batch
 from embodia.core.types import TokenGroup
@@ -25,7 +26,6 @@ from embodia.parts.compose import Context
 from embodia.parts.encoders.clip_text import ClipText, ClipTextConfig
 from embodia.parts.encoders.dynamics import DynamicsTokens
 from embodia.parts.encoders.resampled import ResampledEyes, ResamplerConfig
-from embodia.parts.gpt import GptConfig, Query, gpt_model
 from embodia.parts.heads.codes import CodeForecast
 from embodia.parts.heads.forecast import Forecast, ForecastConfig, depth_cameras
 from embodia.parts.heads.next_picture import NextPicture

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from embodia.builders.vlm import TextConfig, VlmConfig, small_vlm, vision_language
 from embodia.core.errors import ConfigError, ShapeError
 from embodia.core.specs import CameraSpec, ObservationSpec, StatePart
 from embodia.core.types import Observation, TokenGroup
@@ -16,7 +17,6 @@ from embodia.parts.compose import parameter_count
 from embodia.parts.encoders.prompt import PromptTokens, prompts
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.tokenizers.text import ByteTokenizer
-from embodia.parts.vlm import TextConfig, VlmConfig, small_vlm, vision_language
 
 SIZES = TransformerConfig(width=32, depth=3, heads=4, kv_heads=2, head_dim=8, mlp_width=48)
 SPEC = ObservationSpec(

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from embodia.builders.speaking import action_words
 from embodia.core.invent import invent_batch, invent_observation
 from embodia.nn.bitlinear import BitLinear, packed_bits
 from embodia.nn.vocabulary import Vocabulary
@@ -16,7 +17,6 @@ from embodia.parts.acting import Carry
 from embodia.parts.backbones.language_model import LanguageModel
 from embodia.parts.compose import parameter_count
 from embodia.parts.encoders.prompt import prompts
-from embodia.parts.speaking import action_words
 from embodia.parts.thought import ThoughtConfig
 from embodia.policies import FOLDER, PolicySpec, complete, make
 

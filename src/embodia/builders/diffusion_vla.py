@@ -13,6 +13,8 @@ from typing import Literal, TypeAlias
 
 from torch import nn
 
+from embodia.builders.speaking import SpeakerConfig, estimate, thinker
+from embodia.builders.vlm import VlmConfig, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.mixture import MixtureConfig
@@ -28,9 +30,7 @@ from embodia.parts.decoders.in_sequence import InSequence
 from embodia.parts.decoders.told import ToldDenoiser
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.state import StateVector
-from embodia.parts.speaking import SpeakerConfig, estimate, thinker
 from embodia.parts.thought import ThoughtConfig
-from embodia.parts.vlm import VlmConfig, vision_language
 
 NetConfig: TypeAlias = DitConfig | UNetConfig | None
 

@@ -12,12 +12,12 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 from bodies import gripper_arm
 
+from embodia.builders.flow_vla import FlowVlaConfig, flow_policy, flow_vla, tiny_vla
 from embodia.core.errors import ConfigError
 from embodia.core.invent import invent_batch, invent_observation
 from embodia.core.types import Observation, TokenGroup
 from embodia.nn.bins import bin_centres, state_bins
 from embodia.parts.encoders.state import StateToken
-from embodia.parts.flow_vla import FlowVlaConfig, flow_policy, flow_vla, tiny_vla
 from embodia.parts.thought import ThoughtConfig
 from embodia.policies import PolicySpec, make, pi05
 

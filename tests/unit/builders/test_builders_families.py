@@ -7,15 +7,15 @@ import torch
 
 pytest.importorskip("transformers", reason="the public classes are not installed")
 
+from embodia.builders import families
+from embodia.builders.vlm import vision_language
 from embodia.core.specs import CameraSpec, ObservationSpec
 from embodia.core.types import Observation
 from embodia.nn.image import rescale, scale_pixels
 from embodia.nn.projector import ProjectorConfig, fold, projector
-from embodia.parts import families
 from embodia.parts.compose import parameter_count
 from embodia.parts.encoders.towers import DualConfig, DualTrunk, TowerConfig, TowerTrunk
 from embodia.parts.encoders.vision import camera_tokens
-from embodia.parts.vlm import vision_language
 
 SPEC = ObservationSpec(cameras=(CameraSpec(name="front", height=224, width=224),), state=(), rate_hz=10)
 DINO_LAYER, SIGLIP_LAYER, SIGLIP_POOLING = 12_600_320, 15_239_504, 15_240_656

@@ -1,8 +1,8 @@
 """The one builder of vision-language models: eyes, words, state, and a language model that reads them.
 
 Every policy on a language model is wired from this, from the smallest (keypoints that the sentence steers, a sentence
-vector, four layers) to the published ones (`parts/families.py`). The one thing to watch: whoever reads hidden states of
-the first call (a readout, a pooled vector) asks for `outputs`; whoever only speaks behind the cache does not.
+vector, four layers) to the published ones (`builders/families.py`). The one thing to watch: whoever reads hidden states
+of the first call (a readout, a pooled vector) asks for `outputs`; whoever only speaks behind the cache does not.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import nn
 
+from embodia.builders.vlm import VlmConfig, small_vlm, vision_language
 from embodia.core.specs import Contract, ObservationSpec
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.normalize import Mode, Normalizer
@@ -27,7 +28,6 @@ from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.encoders.waypoints import END, Waypoints
 from embodia.parts.upper import Upper
-from embodia.parts.vlm import VlmConfig, small_vlm, vision_language
 
 
 @dataclass(frozen=True, kw_only=True)

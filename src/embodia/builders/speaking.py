@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from embodia.builders.vlm import TextConfig, VlmConfig, tokenizer, vision_language
 from embodia.core.errors import ConfigError
 from embodia.core.specs import Contract, ObservationSpec
 from embodia.core.statistics import FeatureStatistics
@@ -31,7 +32,6 @@ from embodia.parts.tokenizers.numbers import CHARACTERS, NumberTokenizer
 from embodia.parts.tokenizers.uniform import UniformTokenizer
 from embodia.parts.tokenizers.vocabulary_map import VocabularyMap, last_ids
 from embodia.parts.tokenizers.words import SpokenPieces, WordTokenizer
-from embodia.parts.vlm import TextConfig, VlmConfig, tokenizer, vision_language
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from embodia.builders.speaking import SpeakerConfig, SpeechConfig, speaker
+from embodia.builders.vlm import TextConfig, VlmConfig
 from embodia.core.errors import ConfigError
 from embodia.core.invent import invent_batch
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.encoders.waypoints import END
-from embodia.parts.speaking import SpeakerConfig, SpeechConfig, speaker
 from embodia.parts.thought import ThoughtConfig
-from embodia.parts.vlm import TextConfig, VlmConfig
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 from bodies import gripper_arm, statistics

@@ -12,6 +12,18 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 from bodies import gripper_arm, statistics
 
+from embodia.builders.two_systems import (
+    LowerConfig,
+    RatesConfig,
+    SystemsConfig,
+    lower_encoders,
+    lower_waypoints,
+    small_systems,
+    tiny_systems,
+    units,
+    upper_model,
+    upper_system,
+)
 from embodia.core.errors import ConfigError, ShapeError
 from embodia.core.specs import ActionPart, ActionSpec, Contract, ObservationSpec, StatePart
 from embodia.core.types import ActionChunk, Batch, Observation, TokenGroup
@@ -25,18 +37,6 @@ from embodia.parts.encoders.state import StateToken
 from embodia.parts.links.pool import PoolLink
 from embodia.parts.links.text import TextLink
 from embodia.parts.links.tokens import TokenLink
-from embodia.parts.two_systems import (
-    LowerConfig,
-    RatesConfig,
-    SystemsConfig,
-    lower_encoders,
-    lower_waypoints,
-    small_systems,
-    tiny_systems,
-    units,
-    upper_model,
-    upper_system,
-)
 from embodia.parts.upper import Upper
 
 WORDS = ("left", "right", "up", "down")

@@ -12,6 +12,7 @@ from typing import Literal
 
 from torch import nn
 
+from embodia.builders.vlm import VlmConfig, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.bitlinear import ternarise
@@ -20,7 +21,6 @@ from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.readout import ReadoutConfig, StepReadout
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.waypoints import Waypoints
-from embodia.parts.vlm import VlmConfig, vision_language
 
 
 @dataclass(frozen=True, kw_only=True)

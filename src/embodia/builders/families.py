@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from embodia.builders.vlm import TextConfig, VlmConfig
 from embodia.nn.projector import ProjectorConfig
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.backbones.hub import HubConfig
 from embodia.parts.backbones.mamba import MambaConfig
 from embodia.parts.encoders.towers import DualConfig, TowerConfig
-from embodia.parts.vlm import TextConfig, VlmConfig
 
 QUESTION = "In: What action should the robot take to {instruction}?\nOut:"
 """The prompt of OpenVLA and its descendants."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from embodia.builders.vlm import VlmConfig, vision_language
 from embodia.core.errors import ConfigError
 from embodia.core.specs import ActionPart, ActionSpec
 from embodia.core.types import ActionChunk, Observation, TokenGroup
@@ -20,7 +21,6 @@ from embodia.parts.decoders.hybrid import HybridDecoder
 from embodia.parts.decoders.in_sequence import InSequence
 from embodia.parts.decoders.told import ToldDenoiser, mean_token
 from embodia.parts.encoders.by_body import ByBody, StateNumbers, Stem
-from embodia.parts.vlm import VlmConfig, vision_language
 from embodia.policies import PolicySpec, cogact, hpt, make
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))

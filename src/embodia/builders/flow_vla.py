@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from torch import nn
 
+from embodia.builders.speaking import SpeakerConfig, SpeechConfig, action_words, thinker
+from embodia.builders.vlm import ModelConfig, TextConfig, VlmConfig, small_vlm, vision_language
 from embodia.core.errors import ConfigError
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
@@ -28,9 +30,7 @@ from embodia.parts.decoders.beside import DecoderHead
 from embodia.parts.decoders.flow import FlowConfig, FlowDecoder
 from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.parts.encoders.state import StateToken
-from embodia.parts.speaking import SpeakerConfig, SpeechConfig, action_words, thinker
 from embodia.parts.thought import Thought, ThoughtConfig
-from embodia.parts.vlm import ModelConfig, TextConfig, VlmConfig, small_vlm, vision_language
 
 GEMMA_2B = TransformerConfig(width=2048, depth=18, heads=8, kv_heads=1, head_dim=256, mlp_width=16384)
 GEMMA_300M = TransformerConfig(width=1024, depth=18, heads=8, kv_heads=1, head_dim=256, mlp_width=4096)

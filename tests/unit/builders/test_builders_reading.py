@@ -9,6 +9,8 @@ import torch
 
 pytest.importorskip("transformers", reason="the public classes are not installed")
 
+from embodia.builders.reading import ReaderConfig, reader
+from embodia.builders.vlm import VlmConfig
 from embodia.core.errors import ConfigError, ShapeError
 from embodia.core.invent import invent_batch
 from embodia.core.types import TokenGroup
@@ -18,8 +20,6 @@ from embodia.parts.backbones.mamba import MambaConfig, MambaEngine
 from embodia.parts.context import Context
 from embodia.parts.decoders.readout import ReadoutConfig, StepReadout
 from embodia.parts.encoders.towers import TowerConfig
-from embodia.parts.reading import ReaderConfig, reader
-from embodia.parts.vlm import VlmConfig
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 from bodies import gripper_arm, statistics

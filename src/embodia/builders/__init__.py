@@ -1,0 +1,1 @@
+"""Assemblies of parts that many designs share: vision-language models, speaking, flow and two-rate policies."""
