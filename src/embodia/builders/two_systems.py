@@ -21,7 +21,7 @@ from embodia.nn.transformer import TransformerConfig
 from embodia.parts.acting import Inference
 from embodia.parts.backbones.language_model import LanguageModel
 from embodia.parts.encoders.eyes import EyesConfig, eyes
-from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
+from embodia.parts.encoders.keypoint_stem import QUICK_EYES, KeypointStemConfig
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.resnet import ResNetConfig
@@ -74,10 +74,9 @@ class SystemsConfig:
 def tiny_systems(normalization: Mode = "mean_std", *, hears: bool = False) -> SystemsConfig:
     """About 3 M parameters in two systems that learn on Desk."""
     model = TransformerConfig(width=128, depth=3, heads=4, kv_heads=4, head_dim=32, mlp_width=384)
-    quick = KeypointStemConfig(channels=32, keypoints=24, grid_channels=64, condition=64)
     return SystemsConfig(
         upper=VlmConfig(model=model, state="none"),
-        lower=LowerConfig(vision=quick, ahead=(12, 24, 48, END), hears=hears),
+        lower=LowerConfig(vision=QUICK_EYES, ahead=(12, 24, 48, END), hears=hears),
         normalization=normalization,
     )
 

@@ -24,7 +24,7 @@ from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.compose import Composition, Parts, chunked
-from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
+from embodia.parts.encoders.keypoint_stem import QUICK_EYES
 from embodia.parts.links.text import TextLink
 from embodia.parts.thought import ThoughtConfig
 from embodia.parts.upper import Upper
@@ -51,10 +51,9 @@ def preset(size: str) -> Config:
     """tiny 4.9 M, both with keypoints; small 110 M; paper two PaliGemmas and an expert."""
     if size == "tiny":
         model = TransformerConfig(width=96, depth=3, heads=3, kv_heads=3, head_dim=32, mlp_width=192)
-        eye = KeypointStemConfig(channels=32, keypoints=24, grid_channels=64, condition=96)
         return Config(
             chunk=12,
-            upper=VlmConfig(vision=eye, model=model),
+            upper=VlmConfig(vision=QUICK_EYES, model=model),
             thought=ThoughtConfig(length=16),
             lower=pi0.preset("tiny"),
             rates=RatesConfig(every=4, stale=2, execute=4),

@@ -26,7 +26,7 @@ from embodia.parts.compose import Composition, Inference
 from embodia.parts.decoders.cascade import CascadeConfig, CascadeDecoder, ValueQuery
 from embodia.parts.decoders.flow import FlowDecoder
 from embodia.parts.encoders.eyes import EyesConfig, eyes
-from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
+from embodia.parts.encoders.keypoint_stem import QUICK_EYES
 from embodia.parts.encoders.renamed import Renamed
 from embodia.parts.encoders.towers import TowerConfig
 
@@ -55,8 +55,7 @@ def preset(size: str) -> Config:
             TransformerConfig(width=192, depth=3, heads=4, kv_heads=4, head_dim=48, mlp_width=384),
         )
         slim = replace(model, vlm=replace(model.vlm, model=reader), expert=replace(reader, width=128))
-        eye = KeypointStemConfig(channels=32, keypoints=16, grid_channels=48, condition=96)
-        return Config(chunk=12, model=slim, eye=eye, fast=replace(slim.expert, depth=2))
+        return Config(chunk=12, model=slim, eye=QUICK_EYES, fast=replace(slim.expert, depth=2))
     if size == "small":
         model = small_vla()
         return Config(model=model, eye=model.vlm.vision, fast=replace(model.expert, depth=4))

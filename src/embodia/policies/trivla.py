@@ -38,7 +38,7 @@ from embodia.parts.decoders.flow import FlowConfig, FlowDecoder
 from embodia.parts.decoders.memory_dit import MemoryDit
 from embodia.parts.encoders.dynamics import DynamicsTokens
 from embodia.parts.encoders.eyes import eyes
-from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
+from embodia.parts.encoders.keypoint_stem import QUICK_EYES
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.heads.forecast import Forecast, ForecastConfig
@@ -71,12 +71,11 @@ def preset(size: str) -> Config:
     """tiny 5 M, all with keypoints; small 90 M; paper 2 B with a third system of our own size."""
     if size == "tiny":
         systems = tiny_systems()
-        eye = KeypointStemConfig(channels=32, keypoints=24, grid_channels=64, condition=128)
+        upper = replace(systems.upper, vision=QUICK_EYES)
+        lower = replace(systems.lower, vision=QUICK_EYES)
         return Config(
             chunk=12,
-            systems=replace(
-                systems, upper=replace(systems.upper, vision=eye), lower=replace(systems.lower, vision=eye)
-            ),
+            systems=replace(systems, upper=upper, lower=lower),
             plan=4,
             third=LayerSizes(width=128, heads=4, hidden=256, dropout=0.0, pre_norm=True),
             third_layers=1,

@@ -34,6 +34,7 @@ class TrainConfig:
                         fraction
     batch_size          samples of one optimizer step, over all processes and accumulated parts together
     accumulate          parts that a step's batch is cut into, to fit the memory
+    eyes_from           folders of runs whose eyes the policy begins with (see `training.start`); empty begins at random
     seed                root of data order, initial weights, dropout, noise and augmentation
     learning_rate       peak rate
     slow_factor         factor on the rate of pretrained parts, and of parameters whose name begins with one of `slow`
@@ -70,6 +71,7 @@ class TrainConfig:
     max_seconds: float | None = None
     batch_size: int = 64
     accumulate: int = 1
+    eyes_from: tuple[str, ...] = ()
     seed: int = 0
     learning_rate: float = 3e-4
     slow_factor: float = 0.1

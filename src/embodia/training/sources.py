@@ -27,6 +27,7 @@ from embodia.training.checkpoint import Card
 from embodia.training.config import TrainConfig
 from embodia.training.factories import Factories
 from embodia.training.feed import Augment
+from embodia.training.start import inherit_eyes
 
 
 def from_mixture(config: TrainConfig, spec: PolicySpec, mixture: Mixture, augment: Augment | None = None) -> Factories:
@@ -46,7 +47,7 @@ def from_mixture(config: TrainConfig, spec: PolicySpec, mixture: Mixture, augmen
     statistics = mixture.statistics
     reading = _Reading(config, spec, training, held_out)
     return Factories(
-        policy=lambda: _fitted(make(spec, statistics), training),
+        policy=lambda: _begun(config, _fitted(make(spec, statistics), training)),
         batches=reading.batches,
         describe=reading.describe,
         card=Card(
@@ -142,6 +143,13 @@ def _fitted(policy: Composition, training: Mixture) -> Composition:
         chunks = dataset.chunks(np.unique(np.linspace(0, dataset.frames - 1, wanted).astype(np.int64)), length)
         found.append(chunks.actions[chunks.valid.all(1)])
     policy.fit(torch.from_numpy(np.concatenate(found)))
+    return policy
+
+
+def _begun(config: TrainConfig, policy: Composition) -> Composition:
+    """The policy with the eyes that earlier runs have taught, where the configuration names some."""
+    if config.eyes_from:
+        inherit_eyes(policy, config.eyes_from)
     return policy
 
 

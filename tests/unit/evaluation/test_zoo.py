@@ -11,7 +11,8 @@ from embodia.envs import make
 from embodia.evaluation.results import read_result
 from embodia.evaluation.statistics import Rate
 from embodia.evaluation.zoo import bench, page, protocol, rows
-from embodia.evaluation.zoo.protocol import TASKS, ZooConfig, data_fingerprint, fingerprint
+from embodia.evaluation.zoo.eyes import taught_eyes
+from embodia.evaluation.zoo.protocol import TASKS, ZooConfig, data_fingerprint, eyes_fingerprint, fingerprint
 
 
 def entry(successes, n):
@@ -55,7 +56,8 @@ def test_a_fingerprint_tells_protocols_apart_and_nothing_else():
     config = ZooConfig()
     assert fingerprint(config) == fingerprint(ZooConfig())
     assert protocol.collecting(config, 1) != protocol.collecting(config, 2)
-    for changed in (replace(config, minutes=1.0), replace(config, episodes=9), replace(config, learning_rate=3e-4)):
+    others = ({"minutes": 1.0}, {"eye_minutes": 1.0}, {"episodes": 9}, {"learning_rate": 3e-4})
+    for changed in (replace(config, **other) for other in others):
         assert fingerprint(changed) != fingerprint(config) and data_fingerprint(changed) == data_fingerprint(config)
     assert data_fingerprint(replace(config, demonstrations=9)) != data_fingerprint(config)
 
@@ -177,16 +179,51 @@ def test_a_policy_of_pictures_needs_no_more():
     assert bench.senses_of("act", ZooConfig()) == protocol.PLAIN
 
 
+def test_eyes_are_taught_by_the_recipe_of_all_for_their_own_time():
+    config = ZooConfig(eye_minutes=3.0)
+    assert protocol.teaching(config) == replace(protocol.training(config), max_seconds=180.0)
+    assert protocol.training(config, ("a", "b")).eyes_from == ("a", "b")
+    assert eyes_fingerprint(config) == eyes_fingerprint(replace(config, minutes=9.0, episodes=3))
+    assert eyes_fingerprint(config) != eyes_fingerprint(ZooConfig()) != eyes_fingerprint(ZooConfig(demonstrations=9))
+    assert taught_eyes(replace(config, eye_minutes=0.0), None, None) == ()
+
+
+def test_the_table_says_whose_eyes_were_taught():
+    taught, own = rows.row_of(result("a", taught_eyes=["encoders.image"])), rows.row_of(result("b", taught_eyes=[]))
+    assert (taught.taught, own.taught) == (True, False)
+    lines = page.page([taught, own], COMPOSITIONS).splitlines()
+    assert [line.count("| taught |") for line in lines if line.startswith("| [")] == [1, 0]
+
+
 @pytest.mark.sim
 def test_one_policy_all_the_way(tmp_path):
-    config = ZooConfig(tasks=TASKS[:2], minutes=0.02, demonstrations=1, episodes=1, control_episodes=1, batch_size=4)
+    config = ZooConfig(
+        tasks=TASKS[:2],
+        minutes=0.02,
+        eye_minutes=0.01,
+        demonstrations=1,
+        episodes=1,
+        control_episodes=1,
+        batch_size=4,
+    )
     told = []
     hook = lambda stage, done, total: told.append(stage.split("|")[0].strip())  # noqa: E731
     data = bench.demonstrations(config, tmp_path, hook)
     path = tmp_path / "results" / "act.json"
-    bench.measure("act", config, data, tmp_path / "act", path, hook)
+    eyes = taught_eyes(config, tmp_path, hook)
+    assert eyes == taught_eyes(config, tmp_path, lambda *_: pytest.fail("taught twice")) and len(eyes) == 2
+    bench.measure("act", config, data, tmp_path / "act", path, hook, eyes=eyes)
     found = read_result(path)
-    assert {"episodes", "train act", "policy", "other_sentence", "blank_image"} <= set(told)
+    assert found["taught_eyes"] == ["encoders.image"]
+    assert {
+        "episodes",
+        "teach usual eyes",
+        "teach quick eyes",
+        "train act",
+        "policy",
+        "other_sentence",
+        "blank_image",
+    } <= set(told)
     assert found["n"] == 2 and found["training"]["samples"] % 4 == 0 and found["training"]["samples"] > 0
     assert 1.2 <= found["training"]["processor_seconds"] < 30 and found["policy"]["parameters"] > 1e6
     assert found["protocol"] == fingerprint(config) and bench.measured(path, config)

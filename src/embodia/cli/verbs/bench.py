@@ -45,6 +45,8 @@ class Options:
     """Policies; empty takes all."""
     minutes: float = 5.0
     """Processor time of training."""
+    eye_minutes: float = 15.0
+    """Processor time of teaching the eyes that all begin with, once; 0: every policy begins with random eyes."""
     episodes: int = 20
     """Judged episodes of each task."""
     demonstrations: int = 80
@@ -65,10 +67,14 @@ class Options:
 
 def run(options: Options) -> int:
     """Measure what has no result yet, print the table; 1 when a policy failed."""
+    import torch
+
     from embodia.cli.progress import ProgressBar
     from embodia.evaluation.zoo.bench import measured
+    from embodia.evaluation.zoo.eyes import taught_eyes
     from embodia.policies import FOLDER
 
+    torch.set_num_threads(1)
     config = _config(options)
     names = options.policy or tuple(FOLDER.names())
     for name in names:
@@ -80,8 +86,9 @@ def run(options: Options) -> int:
     if todo:
         with ProgressBar() as progress:
             data = {senses: path for senses, path, _ in _recorded(todo, options, config, progress)}
+            eyes = taught_eyes(config, options.runs, progress)
             if len(todo) == 1:
-                _measure(todo[0], options, config, data, progress)
+                _measure(todo[0], options, config, data, eyes, progress)
             else:
                 failed = _spread(todo, options, progress)
     _show(options, names)
@@ -103,12 +110,9 @@ def _recorded(
 
 def _rehearse(names: Sequence[str], options: Options, config: ZooConfig) -> int:
     """A line a policy; 1 when one failed."""
-    import torch
-
     from embodia.cli.progress import ProgressBar
     from embodia.evaluation.zoo.bench import rehearse
 
-    torch.set_num_threads(1)
     failed = 0
     with ProgressBar() as progress:
         recorded = list(_recorded(names, options, config, progress))
@@ -130,25 +134,25 @@ def _config(options: Options) -> ZooConfig:
 
     return ZooConfig(
         minutes=options.minutes,
+        eye_minutes=options.eye_minutes,
         episodes=options.episodes,
         control_episodes=min(8, options.episodes),
         demonstrations=options.demonstrations,
     )
 
 
-def _measure(name: str, options: Options, config: ZooConfig, data: dict[str, Path], progress: Any) -> None:
-    import torch
-
+def _measure(
+    name: str, options: Options, config: ZooConfig, data: dict[str, Path], eyes: tuple[str, ...], progress: Any
+) -> None:
     from embodia.evaluation.zoo.bench import measure
     from embodia.evaluation.zoo.protocol import fingerprint
     from embodia.io.atomic import remove
 
-    torch.set_num_threads(1)
     out = options.runs / fingerprint(config) / name
     if options.again:
         remove(out)
     ((senses, folder),) = data.items()
-    measure(name, config, folder, out, options.results / f"{name}.json", progress, senses)
+    measure(name, config, folder, out, options.results / f"{name}.json", progress, senses, eyes=eyes)
 
 
 def _spread(names: Sequence[str], options: Options, progress: Any) -> list[str]:
@@ -168,8 +172,8 @@ def _spread(names: Sequence[str], options: Options, progress: Any) -> list[str]:
 def _alone(name: str, options: Options) -> str:
     """Empty when it went well, else the last lines of what it said; alone at work it shows its own progress."""
     words = [sys.executable, "-m", "embodia.cli", "bench", options.what, "--policy", name]
-    for flag in ("minutes", "episodes", "demonstrations", "runs", "results"):
-        words += [f"--{flag}", str(getattr(options, flag))]
+    for flag in ("minutes", "eye-minutes", "episodes", "demonstrations", "runs", "results"):
+        words += [f"--{flag}", str(getattr(options, flag.replace("-", "_")))]
     words += ["--again"] if options.again else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     shown = None if options.workers == 1 else subprocess.PIPE

@@ -44,9 +44,11 @@ from embodia.generate.collect import collect
 from embodia.parts.compose import parameter_count
 from embodia.policies import PolicySpec
 from embodia.training.checkpoint import load_policy
+from embodia.training.config import TrainConfig
 from embodia.training.feed import to_torch
 from embodia.training.loop import Result, fit
 from embodia.training.sources import from_mixture, outline
+from embodia.training.start import keypoint_eyes
 
 DECISIONS = 20
 
@@ -99,16 +101,17 @@ def measure(
     progress: Progress,
     senses: str = PLAIN,
     size: str = "tiny",
+    eyes: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Train the policy `name` in the folder `out`, judge it, write `result` and return what it says.
 
+    It begins with the taught `eyes` where it has eyes of their kind, otherwise at random.
     Raises what building, training and judging raise; what was trained so far stays.
     """
     command = f"embodia bench zoo --policy {name}" + ("" if config.minutes == 5.0 else f" --minutes {config.minutes:g}")
     dataset = Dataset.open(data)
-    trained, wall_s = _train(
-        PolicySpec(name=name, size=size, contract=dataset.contract), config, dataset, out, progress
-    )
+    spec = PolicySpec(name=name, size=size, contract=dataset.contract)
+    trained, wall_s = _train(spec, training(config, eyes), dataset, out, progress)
     report = judge(trained.latest, [data], judging(config, senses), out / "report", command=command, progress=progress)
     policy, _, _ = load_policy(trained.latest)
     card = speed_card(
@@ -134,6 +137,7 @@ def measure(
             "tokens": dict(card.tokens),
         },
         "families": families(report["per_task"]),
+        "taught_eyes": sorted(keypoint_eyes(policy)) if eyes else [],
         "zoo": {**asdict(config), "senses": senses},
     }
     facts["verdict"] = learns(report)
@@ -206,9 +210,9 @@ def _outlined(name: str, size: str, contract: Contract) -> int | None:
 
 
 def _train(
-    spec: PolicySpec, config: ZooConfig, dataset: Dataset, out: Path, progress: Progress
+    spec: PolicySpec, recipe: TrainConfig, dataset: Dataset, out: Path, progress: Progress
 ) -> tuple[Result, float]:
-    recipe, clock = training(config), SystemClock()
+    clock = SystemClock()
     factories = from_mixture(recipe, spec, Mixture([(dataset, 1.0)]))
     began_s = clock.now_s()
 

@@ -64,6 +64,8 @@ def _head(rows: Sequence[Row]) -> str:
         f"Ten tasks of Desk in pairs that share their scenes ({', '.join(f'`{task}`' for task in TASKS)});\n"
         f"{config.demonstrations} demonstrations a task; {config.minutes:g} minutes of processor time on one core,\n"
         f"tiny size, one recipe (AdamW, peak rate {config.learning_rate:g}, batch {config.batch_size});\n"
+        f"keypoint eyes begin with what {config.eye_minutes:g} minutes of ACT taught on these very demonstrations, as\n"
+        "published designs begin with eyes that were trained before (`eyes` says which did);\n"
         f"{config.episodes} episodes a task, new seeds and new wordings, {config.control_episodes} with each control.\n"
         "Intervals are 95 %. A policy *learns* when the interval of its success lies above those of both controls:\n"
         f"told to do the other task of the scene, and shown grey pictures. {learnt} of {len(rows)} do.{mixed}\n"
@@ -71,7 +73,17 @@ def _head(rows: Sequence[Row]) -> str:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    head = ("policy", "success", "other sentence", "blank image", "parameters", "samples seen", "samples/s", "decision")
+    head = (
+        "policy",
+        "success",
+        "other sentence",
+        "blank image",
+        "parameters",
+        "eyes",
+        "samples seen",
+        "samples/s",
+        "decision",
+    )
     mixed = len(protocols(rows)) > 1
     titles = (*head, "verdict", *(("protocol",) if mixed else ()))
     lines = [[*_cells(row), *([row.protocol] if mixed else [])] for row in rows]
@@ -81,7 +93,12 @@ def _table(rows: Sequence[Row]) -> str:
 
 def _cells(row: Row) -> list[str]:
     controls = [short(row.controls[name]) if name in row.controls else "" for name in (OTHER_SENTENCE, BLANK_IMAGE)]
-    cost = [f"{row.parameters / 1e6:.2f} M", f"{row.samples:,}", f"{row.samples_per_s:.0f}"]
+    cost = [
+        f"{row.parameters / 1e6:.2f} M",
+        "taught" if row.taught else "own",
+        f"{row.samples:,}",
+        f"{row.samples_per_s:.0f}",
+    ]
     link = f"[{row.name}](../results/zoo/{row.name}.json)"
     return [link, f"**{short(row.rate)}**", *controls, *cost, f"{row.decision_ms:.1f} ms", row.verdict]
 

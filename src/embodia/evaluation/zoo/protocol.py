@@ -20,6 +20,7 @@ from embodia.evaluation.plans import EvalConfig
 from embodia.generate.collect import CollectConfig
 from embodia.generate.demonstrate import EpisodeConfig
 from embodia.generate.disturb import NoiseConfig
+from embodia.parts.encoders.keypoint_stem import QUICK_EYES, KeypointStemConfig
 from embodia.training.config import TrainConfig
 
 TASKS = (
@@ -48,18 +49,24 @@ WRIST = CameraView(name="wrist", height=PIXELS, width=PIXELS)
 PLAIN, SENSED = "rgb", "rgb,depth,points,wrench,touch"
 """Senses beside proprioception of the two recordings of the same demonstrations."""
 
+TEACHER = "act"
+EYES = {"usual": KeypointStemConfig(), "quick": QUICK_EYES}
+"""What is taught: the eyes of nearly all policies, and those of the quick halves of systems at two rates."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ZooConfig:
     """How much of everything; the rest of the protocol is the same for all.
 
     minutes           processor time of training, on one core
+    eye_minutes       processor time of teaching each of the two eyes, once for all; 0 begins with random eyes
     demonstrations    for each task
     episodes          judged for each task, on seeds that no demonstration has; `control_episodes` with each control
     """
 
     tasks: tuple[str, ...] = TASKS
     minutes: float = 5.0
+    eye_minutes: float = 15.0
     demonstrations: int = 80
     episodes: int = 20
     control_episodes: int = 8
@@ -85,9 +92,10 @@ def collecting(config: ZooConfig, workers: int, senses: str = PLAIN) -> CollectC
     )
 
 
-def training(config: ZooConfig) -> TrainConfig:
-    """The recipe of all policies; nothing is held out, the last averaged weights are judged."""
+def training(config: ZooConfig, eyes: tuple[str, ...] = ()) -> TrainConfig:
+    """The recipe of all policies; nothing is held out, the last averaged weights are judged. `eyes` are taught runs."""
     return TrainConfig(
+        eyes_from=eyes,
         max_seconds=60.0 * config.minutes,
         batch_size=config.batch_size,
         seed=config.seed,
@@ -100,6 +108,11 @@ def training(config: ZooConfig) -> TrainConfig:
         device="cpu",
         parallel="none",
     )
+
+
+def teaching(config: ZooConfig) -> TrainConfig:
+    """The recipe of the eyes: that of all policies for a longer time."""
+    return replace(training(config), max_seconds=60.0 * config.eye_minutes)
 
 
 def judging(config: ZooConfig, senses: str = PLAIN) -> EvalConfig:
@@ -127,7 +140,12 @@ def fingerprint(config: ZooConfig) -> str:
     """Eight letters for all that decides a result, beside the policy and the code; what else is recorded does not."""
     shown = to_json(collecting(config, 1))
     del shown["answers"]
-    return _digest(shown, to_json(training(config)), to_json(judging(config)))
+    return _digest(shown, to_json(training(config)), to_json(judging(config)), eyes_fingerprint(config))
+
+
+def eyes_fingerprint(config: ZooConfig) -> str:
+    """Eight letters for all that decides the eyes."""
+    return _digest(to_json(collecting(config, 1)), to_json(teaching(config)), TEACHER, to_json(EYES))
 
 
 def _digest(*parts: Any) -> str:

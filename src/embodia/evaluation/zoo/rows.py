@@ -21,7 +21,7 @@ SAYS: Mapping[str, str] = {BLANK_IMAGE: "may not look", OTHER_SENTENCE: "may not
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One policy: its rate, those of its controls and families, and what it cost."""
+    """One policy: its rate, those of its controls and families, what it cost, whether its eyes were taught."""
 
     name: str
     size: str
@@ -35,6 +35,7 @@ class Row:
     verdict: str
     protocol: str
     command: str
+    taught: bool = False
 
 
 def learns(report: Mapping[str, Any]) -> str:
@@ -69,6 +70,7 @@ def row_of(result: Mapping[str, Any]) -> Row:
         verdict=learns(result),
         protocol=result["protocol"],
         command=result["command"],
+        taught=bool(result.get("taught_eyes")),
     )
 
 

@@ -6,6 +6,7 @@ steps; a transformer that must pick it out of unsteered tokens needs many more.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,6 +33,10 @@ class KeypointStemConfig:
     grid_channels: int = 96
     condition: int = 192
     scaling: Scaling = "symmetric"
+
+
+QUICK_EYES = KeypointStemConfig(channels=32, keypoints=24, grid_channels=64, condition=64)
+"""For eyes that look at every action, and for second ones: about half of the work."""
 
 
 class SteeredKeypoints(nn.Module):
@@ -81,6 +86,20 @@ class SteeredKeypoints(nn.Module):
             attends_to=("image",),
             position=self.position.repeat(steps, 1),
         )
+
+    def inherit(self, taught: Mapping[str, Tensor]) -> float:
+        """Take the tensors of a taught eye's state that have the shape of ours; the share of our numbers taken.
+
+        Where one of the two hears a sentence and the other does not, ours keeps its own steering.
+        """
+        mine = self.state_dict()
+        fits = [name for name, tensor in mine.items() if name in taught and taught[name].shape == tensor.shape]
+        alike = ("still" in taught) == ("still" in mine)
+        taken = [name for name in fits if alike or ".steer." not in name]
+        with torch.no_grad():
+            for name in taken:
+                mine[name].copy_(taught[name])
+        return sum(mine[name].numel() for name in taken) / sum(tensor.numel() for tensor in mine.values())
 
     def _condition(self, observation: Observation, batch: int) -> Tensor:
         if self.words is None:
