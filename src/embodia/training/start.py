@@ -36,7 +36,7 @@ def _inherit(name: str, eye: SteeredKeypoints, taught: Sequence[SteeredKeypoints
     like = [other for other in taught if _size(other) == _size(eye)]
     if not like:
         sizes = ", ".join(str(_size(other)) for other in taught)
-        raise ConfigError(f"cameras and (keypoints, channels) are {_size(eye)}, those taught have {sizes}", leaf=name)
+        raise ConfigError(f"cameras, keypoints and channels are {_size(eye)}, those taught have {sizes}", leaf=name)
     return eye.inherit(like[0].state_dict())
 
 
@@ -47,5 +47,5 @@ def _taught(run: str) -> list[SteeredKeypoints]:
     return eyes
 
 
-def _size(eye: SteeredKeypoints) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    return eye.cameras, tuple(eye.stems[0].detectors.shape)
+def _size(eye: SteeredKeypoints) -> tuple[tuple[str, ...], int, int]:
+    return eye.cameras, eye.keypoints, eye.channels

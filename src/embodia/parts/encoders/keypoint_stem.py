@@ -50,6 +50,7 @@ class SteeredKeypoints(nn.Module):
             if camera.height % config.patch or camera.width % config.patch:
                 raise ConfigError(f"pictures must be multiples of {config.patch} pixels", leaf=f"cameras.{camera.name}")
         self.cameras, self.scaling, self.embed = spec.camera_names, config.scaling, embed
+        self.keypoints, self.channels = config.keypoints, config.channels
         self.words = nn.Sequential(nn.Linear(EMBEDDING_WIDTH, config.condition), nn.GELU()) if spec.language else None
         self.still = None if spec.language else nn.Parameter(torch.randn(1, config.condition))
         self.stems = nn.ModuleList(
