@@ -1,4 +1,4 @@
-"""Write docs/zoo.md and its plots from results/zoo/: `python benchmarks/draw_zoo.py`.
+"""Write docs/zoo.md and its plots from results/zoo/ and results/zoo_own_eyes/: `python benchmarks/draw_zoo.py`.
 
 `--check` writes nothing and fails when the page is not what the files say.
 """
@@ -17,7 +17,8 @@ from embodia.evaluation.zoo.page import page
 from embodia.evaluation.zoo.rows import LEARNS, Row, read_rows
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS, PAGE, ASSETS = ROOT / "results" / "zoo", ROOT / "docs" / "zoo.md", ROOT / "docs" / "assets"
+RESULTS, OWN_EYES = ROOT / "results" / "zoo", ROOT / "results" / "zoo_own_eyes"
+PAGE, ASSETS = ROOT / "docs" / "zoo.md", ROOT / "docs" / "assets"
 COLOURS = {OTHER_SENTENCE: "#c9a227", BLANK_IMAGE: "0.6"}
 
 
@@ -27,7 +28,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     rows = read_rows(RESULTS)
-    text = page(rows, {header.name: header.fields.get("Composition", "") for header in headers()})
+    compositions = {header.name: header.fields.get("Composition", "") for header in headers()}
+    text = page(rows, compositions, read_rows(OWN_EYES))
     if options.check:
         return int(not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text)
     PAGE.write_text(text, encoding="utf-8")

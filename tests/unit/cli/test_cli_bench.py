@@ -12,7 +12,7 @@ from test_zoo import result
 
 from embodia.cli import main as entry
 from embodia.cli.verbs import bench as verb
-from embodia.evaluation.zoo import bench
+from embodia.evaluation.zoo import bench, eyes
 from embodia.evaluation.zoo.protocol import ZooConfig, fingerprint
 
 
@@ -21,8 +21,9 @@ def measured(monkeypatch, tmp_path):
     """The verb without work: data appear at once, a measurement writes a result and notes its folder."""
     done = []
 
-    def measure(name, config, data, out, path, progress, senses):
+    def measure(name, config, data, out, path, progress, senses, eyes):
         assert (data, senses) == (Path("runs/zoo/rgb"), "rgb")
+        assert eyes == ((f"taught for {config.eye_minutes:g}",) if config.eye_minutes else ())
         done.append((name, out))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result(name, protocol=fingerprint(config))))
@@ -31,6 +32,8 @@ def measured(monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "demonstrations", lambda config, runs, progress, workers, senses: runs / senses)
     monkeypatch.setattr(bench, "senses_of", lambda name, config: "rgb")
     monkeypatch.setattr(bench, "measure", measure)
+    taught = lambda config, *_: (f"taught for {config.eye_minutes:g}",) if config.eye_minutes else ()  # noqa: E731
+    monkeypatch.setattr(eyes, "taught_eyes", taught)
     return done
 
 
@@ -49,7 +52,8 @@ def test_another_budget_or_again_measures_anew(measured, tmp_path):
     left.parent.mkdir(parents=True)
     left.write_text("an unfinished run")
     entry.main(["bench", "zoo", "--policy", "act", "--minutes", "2", "--again"])
-    assert len(measured) == 3 and measured[1][1] == measured[2][1] != measured[0][1]
+    entry.main(["bench", "zoo", "--policy", "act", "--eye-minutes", "0"])
+    assert len(measured) == 4 and measured[1][1] == measured[2][1] != measured[0][1]
     assert not left.exists()
     assert measured[0][1] == Path("runs/zoo") / fingerprint(ZooConfig()) / "act"
 

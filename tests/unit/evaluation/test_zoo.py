@@ -195,6 +195,14 @@ def test_the_table_says_whose_eyes_were_taught():
     assert [line.count("| taught |") for line in lines if line.startswith("| [")] == [1, 0]
 
 
+def test_the_page_sets_taught_eyes_beside_own_ones():
+    own = [rows.row_of(result("a", 40)), rows.row_of(result("b", 10))]
+    taught = rows.row_of(result("a", 80, taught_eyes=["encoders.image"]))
+    text = page.page([taught], COMPOSITIONS, own)
+    assert "| a | 20 % (15-26) | 40 % (33-47) |" in text and "| b |" not in text
+    assert "## Taught eyes" not in page.page([taught], COMPOSITIONS)
+
+
 @pytest.mark.sim
 def test_one_policy_all_the_way(tmp_path):
     config = ZooConfig(

@@ -70,8 +70,8 @@ def run(options: Options) -> int:
     import torch
 
     from embodia.cli.progress import ProgressBar
+    from embodia.evaluation.zoo import eyes as teaching
     from embodia.evaluation.zoo.bench import measured
-    from embodia.evaluation.zoo.eyes import taught_eyes
     from embodia.policies import FOLDER
 
     torch.set_num_threads(1)
@@ -86,7 +86,7 @@ def run(options: Options) -> int:
     if todo:
         with ProgressBar() as progress:
             data = {senses: path for senses, path, _ in _recorded(todo, options, config, progress)}
-            eyes = taught_eyes(config, options.runs, progress)
+            eyes = teaching.taught_eyes(config, options.runs, progress)
             if len(todo) == 1:
                 _measure(todo[0], options, config, data, eyes, progress)
             else:

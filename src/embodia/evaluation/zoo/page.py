@@ -27,9 +27,9 @@ KINDS: Mapping[str, str] = {
 """Prefix of a part in a composition line -> the heading of its comparison."""
 
 
-def page(rows: Sequence[Row], compositions: Mapping[str, str]) -> str:
-    """The whole text; `compositions` has the composition line of every policy's header."""
-    parts = [_head(rows), _table(rows), _families(rows), *_groups(rows, compositions)]
+def page(rows: Sequence[Row], compositions: Mapping[str, str], own: Sequence[Row] = ()) -> str:
+    """The whole text; `compositions` has the composition line of each header, `own` are runs with own eyes."""
+    parts = [_head(rows), _table(rows), _families(rows), _eyes(rows, own), *_groups(rows, compositions)]
     return "\n".join(part for part in parts if part)
 
 
@@ -107,6 +107,15 @@ def _families(rows: Sequence[Row]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row.families))
     lines = [[row.name, *(f"{100 * row.families[name].value:.0f}" for name in names)] for row in rows]
     return f"## By family of tasks, success in %\n\n{_markdown(('policy', *names), lines)}" if rows else ""
+
+
+def _eyes(rows: Sequence[Row], own: Sequence[Row]) -> str:
+    """The policies that were also trained with random eyes at first, beside what they do with taught ones."""
+    taught = {row.name: row for row in rows if row.taught}
+    pairs = [(row, taught[row.name]) for row in own if row.name in taught]
+    lines = [[before.name, short(before.rate), short(after.rate)] for before, after in pairs]
+    told = "The same budget after random eyes and after taught ones; ACT's own eyes were taught by itself.\n"
+    return f"## Taught eyes\n\n{told}\n{_markdown(('policy', 'own eyes', 'taught eyes'), lines)}" if lines else ""
 
 
 def _groups(rows: Sequence[Row], compositions: Mapping[str, str]) -> list[str]:

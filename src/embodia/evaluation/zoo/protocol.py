@@ -140,7 +140,8 @@ def fingerprint(config: ZooConfig) -> str:
     """Eight letters for all that decides a result, beside the policy and the code; what else is recorded does not."""
     shown = to_json(collecting(config, 1))
     del shown["answers"]
-    return _digest(shown, to_json(training(config)), to_json(judging(config)), eyes_fingerprint(config))
+    eyes = eyes_fingerprint(config) if config.eye_minutes else ""
+    return _digest(shown, to_json(training(config)), to_json(judging(config)), eyes)
 
 
 def eyes_fingerprint(config: ZooConfig) -> str:
