@@ -2,8 +2,8 @@
 
 Title: Pre-training Auto-regressive Robotic Models with 4D Representations
 Year: 2025
-Source: arXiv 2502.13142
-Composition: vis.vit(MVP) + txt.clip + prop.linear + vis.trace(3-D points) -> bb.causal -> head.track, then
+Source: arXiv 2502.13142; sizes as in the public code
+Composition: vis.vit(MAE base) + txt.clip + prop.linear + vis.trace(3-D points) -> bb.causal -> head.track, then
   head.regress [train: obj.track on video, then obj.track + obj.reg]
 Published: no parameter count
 Ours: not yet measured; command: embodia bench zoo --policy arm4r

@@ -8,8 +8,7 @@ Published: no parameter count; 6 layers, 6 heads and width 120 on the kitchen, 6
 Ours: not yet measured; command: embodia bench zoo --policy bet
 Deviations: one readout token for each step of a chunk where the original predicts one action from each of the last ten
   observations; pictures and a sentence are read, the original reads states; offsets by absolute error; no pretrained
-  ResNet; tiny sees through keypoints that the sentence steers
-  and estimates states to come.
+  ResNet; tiny sees through keypoints that the sentence steers and estimates states to come.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ Published: 7.6 B; action models of 13 M, 89 M and 308 M (Small, Base, Large)
 Variants: CogACT-Small, CogACT-Base (the paper size), CogACT-Large by `Config.net`, see `ACTION_MODELS`
 Ours: not yet measured; command: embodia bench zoo --policy cogact
 Deviations: chunks are carried out one after another, not blended by their likeness; small and tiny also see the state;
-  tiny sees through keypoints that the sentence steers reads a frozen MiniLM vector
-  and estimates states to come, so that a small eye learns where to look.
+  tiny sees through keypoints that the sentence steers, reads a frozen MiniLM vector and estimates states to come, so
+  that a small eye learns where to look.
 """
 
 from __future__ import annotations

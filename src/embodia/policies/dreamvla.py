@@ -2,14 +2,14 @@
 
 Title: DreamVLA: A Vision-Language-Action Model Dreamed with Comprehensive World Knowledge
 Year: 2025
-Source: arXiv 2507.04447
+Source: arXiv 2507.04447; chunk and sizes as in the public code
 Composition: vis.vit(MAE) + fuse.resampler + txt.clip + prop.linear -> bb.causal with dream queries (each kind sees the
   senses and itself) -> head.aux(moving patches, depth, features) + query -> head.diffusion(bb.dit) [train: obj.frame +
   obj.feat + obj.eps]
-Published: CALVIN ABC to D 4.44 tasks in a row; 76.7 % on real tasks; no parameter count
+Published: CALVIN ABC to D 4.44 tasks in a row; LIBERO 92.6 %; 76.7 % on real tasks; no parameter count
 Ours: not yet measured; command: embodia bench zoo --policy dreamvla
-Deviations: meaning is the map of a frozen tower with random weights, where the paper takes DINOv2's and SAM's; depth
-  is dreamed of only where a body measures it; tiny sees through keypoints and estimates states to come.
+Deviations: meaning is the map of a frozen tower with random weights, where the paper takes DINOv2's and SAM's; depth is
+  dreamed of only where a body measures it; tiny sees through keypoints and estimates states to come.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from embodia.parts.heads.forecast import Forecast, ForecastConfig, depth_cameras
 def _published() -> GptConfig:
     return GptConfig(
         vision=TowerConfig(family="vit_mae", width=768, depth=12, heads=12, hidden=3072, patch=16, scaling="imagenet"),
-        resampler=ResamplerConfig(count=18, depth=3, sizes=CrossSizes(heads=8, head_dim=64)),
+        resampler=ResamplerConfig(count=32, depth=3, sizes=CrossSizes(heads=8, head_dim=64)),
         frozen=True,
         text=ClipTextConfig(),
         model=TransformerConfig(width=1024, depth=24, heads=16, kv_heads=16, head_dim=64, mlp_width=2730),
@@ -52,7 +52,7 @@ def _published() -> GptConfig:
 class Config:
     """Sizes and choices; the defaults are the paper's as far as it states them. `dream` tokens a kind of knowledge."""
 
-    chunk: int = 7
+    chunk: int = 3
     gpt: GptConfig = field(default_factory=_published)
     later: tuple[int, ...] = (3,)
     dream: int = 9

@@ -8,12 +8,12 @@ Composition: OpenVLA + data.cot(task, plan, sub-task, move, gripper position, bo
 Published: 7,541,237,184 parameters, those of OpenVLA
 Ours: not yet measured; command: embodia bench zoo --policy ecot
 Variants: ECoT-Lite (arXiv 2505.08243) leaves the reasoning of some samples out in training (thought.drop) and may act
-  without it (thought.silent); Fast ECoT (arXiv 2506.07639, LIBERO 83 / 85 / 83 / 69 %) repeats the last thought for
-  some decisions (inference.think_every)
+  without it (thought.silent); Fast ECoT (arXiv 2506.07639, delay 7.5 % less, 7.5 times less in a later version; LIBERO
+  80 % in a survey, unconfirmed) repeats the last thought for some decisions (inference.think_every)
 Deviations: tiny learns the short text, sub-task and move; Fast ECoT thinks again at fixed intervals, not in the
-  background; thoughts of tiny and small are spelled with a closed list of words beside bytes. tiny and small say
-  chunks of several steps in a table of their own, see the state, and read the sentence as one frozen MiniLM vector;
-  tiny sees through keypoints that the sentence steers and estimates states to come.
+  background; thoughts of tiny and small are spelled with a closed list of words beside bytes. tiny and small say chunks
+  of several steps in a table of their own, see the state, and read the sentence as one frozen MiniLM vector; tiny sees
+  through keypoints that the sentence steers and estimates states to come.
 """
 
 from __future__ import annotations

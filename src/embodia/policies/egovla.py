@@ -8,8 +8,7 @@ Composition: bb.vlm(NVILA 2B, 6 frames) + prop.keypoint + action queries -> 6-la
 Published: 2 B parameters, rounded; actions at 30 Hz
 Ours: not yet measured; command: embodia bench zoo --policy egovla
 Deviations: Qwen2-VL 2B stands for NVILA 2B; human hands are retargeted while data is made (parts/retarget.py), so that
-  the action is the robot's from the beginning; tiny looks at one moment through keypoints and estimates states to
-  come.
+  the action is the robot's from the beginning; tiny looks at one moment through keypoints and estimates states to come.
 """
 
 from __future__ import annotations

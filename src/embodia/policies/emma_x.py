@@ -7,10 +7,10 @@ Composition: OpenVLA + data.cot from a VLM (sub-task, movement plan, place of th
   -> head.ar [train: obj.ntp + obj.ce]
 Published: 7 B parameters, those of OpenVLA
 Ours: not yet measured; command: embodia bench zoo --policy emma_x
-Deviations: texts are exact ones from the simulator, not a language model's; the look ahead in numbers is the head
-  that estimates states to come, in tiny; thoughts of tiny and small are spelled with a closed list of words beside
-  bytes. tiny and small say chunks of several steps in a table of their own, see the state, and read the sentence as
-  one frozen MiniLM vector; tiny sees through keypoints that the sentence steers and estimates states to come.
+Deviations: texts are exact ones from the simulator, not a language model's; the look ahead in numbers is the head that
+  estimates states to come, in tiny; thoughts of tiny and small are spelled with a closed list of words beside bytes.
+  tiny and small say chunks of several steps in a table of their own, see the state, and read the sentence as one frozen
+  MiniLM vector; tiny sees through keypoints that the sentence steers and estimates states to come.
 """
 
 from __future__ import annotations

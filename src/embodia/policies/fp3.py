@@ -8,8 +8,8 @@ Composition: geo.pc_enc(uni3d) + txt.sentence + prop.linear -> head.diffusion(bb
 Published: about 1.3 B parameters
 Ours: not yet measured; command: embodia bench zoo --policy fp3
 Deviations: all cameras' points are one cloud, not one a camera; the sentence is a frozen MiniLM vector, not CLIP's; no
-  pretrained Uni3D weights are shipped; points and sentence are one memory that
-  every block looks at; tiny estimates states to come
+  pretrained Uni3D weights are shipped; points and sentence are one memory that every block looks at; tiny estimates
+  states to come
 """
 
 from __future__ import annotations

@@ -2,14 +2,14 @@
 
 Title: Unleashing Large-Scale Video Generative Pre-training for Visual Robot Manipulation
 Year: 2023
-Source: arXiv 2312.13139
+Source: arXiv 2312.13139; sizes as in the public code's configuration
 Composition: vis.vit(MAE, frozen) + fuse.resampler + txt.clip(frozen) + prop.linear -> bb.causal(12 layers) ->
   head.image + head.regress from query tokens [train: obj.frame on video, then obj.frame + obj.reg(smooth L1) +
   obj.bce]
 Published: 195 M parameters, 46 M trained; CALVIN ABCD to D 94.9 %, 4.21 tasks in a row
 Ours: not yet measured; command: embodia bench zoo --policy gr1
-Deviations: queries stand at the newest moment alone; a Llama layer stands for GPT-2's; tiny looks at one moment
-  through keypoints that the sentence steers and estimates states to come.
+Deviations: queries stand at the newest moment alone; a Llama layer stands for GPT-2's; tiny looks at one moment through
+  keypoints that the sentence steers and estimates states to come.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from embodia.parts.heads.forecast import Forecast, ForecastConfig
 def _published() -> GptConfig:
     return GptConfig(
         vision=TowerConfig(family="vit_mae", width=768, depth=12, heads=12, hidden=3072, patch=16, scaling="imagenet"),
-        resampler=ResamplerConfig(count=18, depth=3, sizes=CrossSizes(heads=8, head_dim=64)),
+        resampler=ResamplerConfig(count=18, depth=3, sizes=CrossSizes(heads=4, head_dim=128)),
         frozen=True,
         text=ClipTextConfig(),
         model=TransformerConfig(width=384, depth=12, heads=12, kv_heads=12, head_dim=32, mlp_width=1024),

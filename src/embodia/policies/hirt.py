@@ -7,8 +7,8 @@ Composition: bb.vlm(InstructBLIP 7B) -> link.pool(attention pooling) -> vis.effn
   obj.reg + obj.bce, gradient through the link, stale messages] [run: run.async]
 Published: real dynamic tasks from 48 to 75 %; the size is stated for the vision-language model alone
 Ours: not yet measured; command: embodia bench zoo --policy hirt
-Deviations: LLaVA 1.5 stands for InstructBLIP; the latent modulates the tokens the eye gives, not its inner layers;
-  tiny sees through keypoints and estimates states to come.
+Deviations: LLaVA 1.5 stands for InstructBLIP; the latent modulates the tokens the eye gives, not its inner layers; tiny
+  sees through keypoints and estimates states to come.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Composition: vis.dual(DINOv2, SigLIP) -> bb.vlm(llama-2 7B) with noisy actions i
 Published: 7 B and 2.7 B
 Ours: not yet measured; command: embodia bench zoo --policy hybridvla
 Deviations: words follow what was seen and said, not the noisy actions; confidence is the geometric mean of the words'
-  probabilities; tiny sees through keypoints that the sentence steers, reads a frozen MiniLM vector has words for
+  probabilities; tiny sees through keypoints that the sentence steers, reads a frozen MiniLM vector, has words for
   actions alone and estimates states to come.
 """
 

@@ -8,8 +8,7 @@ Composition: geo.pc_enc(patches) + geo.lift(planes) -> vis.vit(clip base) + prop
 Published: no parameter count of the whole policy
 Ours: not yet measured; command: embodia bench zoo --policy lift3d
 Deviations: no pretrained CLIP or DINOv2 weights are shipped, and the first stage (masked depth) is left out; an
-  instruction may enter as a frozen MiniLM vector; a chunk is predicted, not one action;
-  tiny estimates states to come
+  instruction may enter as a frozen MiniLM vector; a chunk is predicted, not one action; tiny estimates states to come
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ Published: 8 B parameters in the language model, 0.85 B in the eye
 Ours: not yet measured; command: embodia bench zoo --policy magma
 Deviations: marks are the boxes of all things in words, learned beside the action and not said before it; traces of
   video are not drawn; thoughts of tiny and small are spelled with a closed list of words beside bytes. tiny and small
-  say chunks of several steps in a table of their own, see the state, and read the sentence as one frozen MiniLM
-  vector; tiny sees through keypoints that the sentence steers and estimates states to come.
+  say chunks of several steps in a table of their own, see the state, and read the sentence as one frozen MiniLM vector;
+  tiny sees through keypoints that the sentence steers and estimates states to come.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Year: 2025
 Source: arXiv 2505.03912
 Composition: bb.vlm(LLaVA 7B) + action token -> link.pool -> 3-D diffusion policy(geo.backproject, head.diffusion)
   [train: obj.eps, gradient through the link or cut; prompt tuning]
-Published: no parameter count
+Published: CALVIN ABC to D 3.45 tasks in a row with 60 steps a task, 4.08 with 360; no parameter count
 Ours: not yet measured; command: embodia bench zoo --policy openhelix
 Deviations: the lower policy is a denoising transformer over picture tokens, not 3D Diffuser Actor; tiny trains the
   whole upper model, not its prompt; it sees through keypoints and estimates states to come.

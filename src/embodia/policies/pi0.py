@@ -7,8 +7,8 @@ Composition: bb.vlm(PaliGemma 3B: vis.vit SigLIP So400m, Gemma 2B) + bb.mot(acti
   -> head.flow(chunk 50, 10 Euler steps) [train: obj.fm, times from Beta(1.5, 1)]
 Published: 3.3 B parameters; 3,238,048,528 with the word embeddings counted once and none in the expert
 Ours: see results/parity_pi0.json; command: pytest -m long tests/parity/test_parity_pi0.py
-Deviations: no pretrained weights are shipped (public ones load through `embodia weights`); the weights of the
-  last prefix layer that cannot learn are frozen in the paper size and left out of tiny and small; those two see through
+Deviations: no pretrained weights are shipped (public ones load through `embodia weights`); the weights of the last
+  prefix layer that cannot learn are frozen in the paper size and left out of tiny and small; those two see through
   keypoints or a small tower, do not pad actions and read the sentence as one frozen MiniLM vector; tiny has as many
   key-value heads as heads and draws four noises and times for every observation it reads.
 """

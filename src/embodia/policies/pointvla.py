@@ -8,8 +8,8 @@ Composition: vis.vit + bb.vlm(qwen2-vl 2B) -> head.diffusion(bb.dit 1B, ScaleDP)
 Published: no count of the injected parts
 Ours: not yet measured; command: embodia bench zoo --policy pointvla
 Deviations: the vision-language part is read as the mean of its tokens; tiny and small train everything together, since
-  no trained model is at hand; no pretrained weights are shipped; `frozen` is the paper's way; tiny
-  estimates states to come
+  no trained model is at hand; no pretrained weights are shipped; `frozen` is the paper's way; tiny estimates states to
+  come
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ Composition: OpenVLA + data.cot on robot data + data.video with reasoning alone 
 Published: 7 B parameters, those of OpenVLA
 Ours: not yet measured; command: embodia bench zoo --policy rad
 Deviations: videos of people are any recordings without valid actions; thoughts of tiny and small are spelled with a
-  closed list of words beside bytes. tiny and small say chunks of several steps in a table of their own, see the
-  state, and read the sentence as one frozen MiniLM vector; tiny sees through keypoints that the sentence steers and
-  estimates states to come.
+  closed list of words beside bytes. tiny and small say chunks of several steps in a table of their own, see the state,
+  and read the sentence as one frozen MiniLM vector; tiny sees through keypoints that the sentence steers and estimates
+  states to come.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ Composition: bb.vlm 7B -> thought (state of parts and gripper, derivation) -> to
 Published: 7 B parameters (8,292,166,656 in a Qwen2.5-VL 7B)
 Ours: not yet measured; command: embodia bench zoo --policy reasonmanip
 Deviations: one round of dialogue a decision; which 7 B model is not said in the summary read, Qwen2.5-VL is taken; a
-  pose is the action of the contract, its axes being those of the contract; reinforcement is post_training; thoughts
-  of tiny and small are spelled with a closed list of words beside bytes. tiny and small write numbers in a table of
-  their own characters, see the state as a token, and read the sentence as one frozen MiniLM vector; tiny sees through
+  pose is the action of the contract, its axes being those of the contract; reinforcement is post_training; thoughts of
+  tiny and small are spelled with a closed list of words beside bytes. tiny and small write numbers in a table of their
+  own characters, see the state as a token, and read the sentence as one frozen MiniLM vector; tiny sees through
   keypoints that the sentence steers.
 """
 

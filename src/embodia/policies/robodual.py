@@ -2,13 +2,14 @@
 
 Title: Towards Synergistic, Generalized, and Efficient Dual-System for Robotic Manipulation
 Year: 2024
-Source: arXiv 2410.08001
+Source: arXiv 2410.08001; specialist as in the public code
 Composition: bb.vlm(OpenVLA 7B) -> head.regress -> link.traj + link.plan_tokens -> bb.dit(20M specialist) ->
   head.diffusion [train: obj.reg above, obj.eps below] [run: run.async]
-Published: 20 M trainable parameters of the specialist, rounded; 26.7 % over OpenVLA on real tasks
+Published: 20 M trainable parameters of the specialist, rounded; 26.7 % over OpenVLA on real tasks; CALVIN 3.66
 Ours: not yet measured; command: embodia bench zoo --policy robodual
-Deviations: the generalist's actions are regressed, where OpenVLA speaks discrete ones; the specialist sees RGB alone;
-  tiny sees through keypoints and estimates states to come.
+Deviations: the generalist's actions are regressed, where OpenVLA speaks discrete ones; the specialist sees RGB alone,
+  through a ResNet that learns, in the public code a frozen DINO ViT-S; tiny sees through keypoints and estimates states
+  to come.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Config:
     systems: SystemsConfig = field(default_factory=_published)
     plan: int = 8
     generalist: PooledConfig = field(default_factory=lambda: PooledConfig(pool="mean"))
-    denoiser: DitConfig = field(default_factory=lambda: DitConfig(width=256, depth=8, heads=8))
+    denoiser: DitConfig = field(default_factory=lambda: DitConfig(width=256, depth=6, heads=8))
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
 
 
@@ -69,7 +70,7 @@ def preset(size: str) -> Config:
         systems = tiny_systems("min_max")
         return Config(chunk=12, systems=systems, plan=4, generalist=head, denoiser=denoiser, diffusion=diffusion)
     if size == "small":
-        return Config(systems=small_systems("min_max"))
+        return Config(systems=small_systems("min_max"), denoiser=DitConfig(width=256, depth=8, heads=8))
     return Config()
 
 

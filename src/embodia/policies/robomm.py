@@ -8,8 +8,8 @@ Composition: vis.vit + geo.backproject (camera parameters) + geo.ego3d -> fuse.r
 Published: no count of the whole; OpenFlamingo 3 B
 Ours: not yet measured; command: embodia bench zoo --policy robomm
 Deviations: where cells lie in space comes from depth and the field of view, in each camera's own frame, not from
-  multi-view features lifted by calibrated cameras; occupancy comes from points; a Llama layer stands for MPT's;
-  tiny estimates states to come
+  multi-view features lifted by calibrated cameras; occupancy comes from points; a Llama layer stands for MPT's; tiny
+  estimates states to come
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ Composition: any bb.vlm a moment -> learned readout -> {bb.lstm policy head, one
   head.regress [train: obj.reg + obj.bce; ev.suite]
 Published: best of eight models in four forms: KosMos with a policy head, CALVIN ABCD to D 4.49 tasks in a row
 Ours: not yet measured; command: embodia bench zoo --policy robovlms
-Deviations: PaliGemma 3B, also among the eight, stands for KosMos; discrete actions are in the files of RT-2's kin;
-  tiny sees two moments through keypoints and estimates states to come.
+Deviations: PaliGemma 3B, also among the eight, stands for KosMos; discrete actions are in the files of RT-2's kin; tiny
+  sees two moments through keypoints and estimates states to come.
 """
 
 from __future__ import annotations

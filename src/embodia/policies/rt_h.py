@@ -8,10 +8,10 @@ Composition: bb.vlm(task -> language motion, link.text) -> the same bb.vlm -> to
 Published: 55 B parameters, the base being PaLI-X
 Ours: not yet measured; command: embodia bench zoo --policy rt_h
 Variants: a correction by a person is a carry whose thought holds the corrected words
-Deviations: motion and action are two queries in the paper and one reading here, the motion's words being in the
-  cache; the size is RT-2's stand-in; thoughts of tiny and small are spelled with a closed list of words beside bytes.
-  tiny and small say chunks of several steps in a table of their own, see the state, and read the sentence as one
-  frozen MiniLM vector; tiny sees through keypoints that the sentence steers and estimates states to come.
+Deviations: motion and action are two queries in the paper and one reading here, the motion's words being in the cache;
+  the size is RT-2's stand-in; thoughts of tiny and small are spelled with a closed list of words beside bytes. tiny and
+  small say chunks of several steps in a table of their own, see the state, and read the sentence as one frozen MiniLM
+  vector; tiny sees through keypoints that the sentence steers and estimates states to come.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ Composition: vis.vit(siglip) + geo.ego3d -> bb.vlm(paligemma2) -> tok.grid(3 tok
 Published: a model of about 4 B with its depth network; LIBERO 88 / 90 / 79 / 56 %
 Ours: not yet measured; command: embodia bench zoo --policy spatialvla
 Deviations: depth comes from the camera where the contract has it, not from an estimate, and without depth only pictures
-  are read; one grid for one body; cells have a table of their own, not rows of the language model's; tiny and small
-  see the state; tiny sees through keypoints that the sentence steers, without places, and estimates states to come.
+  are read; one grid for one body; cells have a table of their own, not rows of the language model's; tiny and small see
+  the state; tiny sees through keypoints that the sentence steers, without places, and estimates states to come.
 """
 
 from __future__ import annotations

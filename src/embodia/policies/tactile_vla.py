@@ -8,8 +8,8 @@ Composition: vis.vit + txt.bpe + tac.mlp(window of touch -> one token) -> fuse.c
 Published: no parameter count is stated; a 2.6 B language model and a 300 M expert, as pi0
 Ours: not yet measured; command: embodia bench zoo --policy tactile_vla
 Deviations: a target force is an action part of bodies that take one, so hybrid control is the body's; touch enters by
-  its signed logarithm, because it has no statistics; tiny and small see through keypoints or a small tower and read
-  the sentence as one frozen MiniLM vector
+  its signed logarithm, because it has no statistics; tiny and small see through keypoints or a small tower and read the
+  sentence as one frozen MiniLM vector
 """
 
 from __future__ import annotations

@@ -5,12 +5,12 @@ Year: 2024
 Source: arXiv 2412.10345
 Composition: vis.trace(drawn on a second picture) + vis.dual -> bb.vlm(OpenVLA 7B or Phi-3-Vision 4B) -> tok.uniform ->
   head.ar [train: obj.ce]
-Published: 7 B parameters, those of OpenVLA; SimplerEnv 44 / 55 / 44 %
+Published: 7 B parameters, those of OpenVLA; SimplerEnv 46 % (Google's robot, matched), 50 % (varied), 28 % (WidowX)
 Ours: not yet measured; command: embodia bench zoo --policy tracevla
 Variants: TraceVLA-Phi3 is `families.phi3_vision` in place of OpenVLA
-Deviations: points are followed by matching patches, not by a learned tracker; all cameras have paths; the picture
-  with paths is read after the prompt, without a piece of text between; tiny and small say chunks of several steps in
-  a table of their own, see the state, and read the sentence as one frozen MiniLM vector; tiny sees through keypoints.
+Deviations: points are followed by matching patches, not by a learned tracker; all cameras have paths; the picture with
+  paths is read after the prompt, without a piece of text between; tiny and small say chunks of several steps in a table
+  of their own, see the state, and read the sentence as one frozen MiniLM vector; tiny sees through keypoints.
 """
 
 from __future__ import annotations

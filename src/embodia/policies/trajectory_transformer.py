@@ -2,7 +2,7 @@
 
 Title: Decision Transformer: Reinforcement Learning via Sequence Modeling
 Year: 2021
-Source: arXiv 2106.01345
+Source: arXiv 2106.01345; sizes as in the public code
 Composition: prop.linear + fuse.concat(return, state, change) + vis.conv_stem -> bb.causal -> head.regress
   [train: obj.reg]
 Published: 3 layers of width 128 on Gym tasks, context 20; no parameter count
@@ -25,6 +25,7 @@ from embodia.nn.gpt import Gpt, GptConfig
 from embodia.nn.normalize import Mode, Normalizer
 from embodia.parts.backbones.language_model import LanguageModel, block_table
 from embodia.parts.compose import Composition, Inference, Parts, chunked
+from embodia.parts.decoders.error import ErrorConfig
 from embodia.parts.decoders.pooled import PooledConfig, PooledRegression
 from embodia.parts.encoders.conv_stem import ConvStemConfig
 from embodia.parts.encoders.eyes import EyesConfig, eyes
@@ -43,7 +44,9 @@ class Config:
     history: int = 20
     vision: EyesConfig = field(default_factory=ConvStemConfig)
     model: GptConfig = field(default_factory=lambda: GptConfig(width=128, depth=3, heads=1, hidden=512, dropout=0.1))
-    head: PooledConfig = field(default_factory=lambda: PooledConfig(pool="mean", hidden=()))
+    head: PooledConfig = field(
+        default_factory=lambda: PooledConfig(pool="mean", hidden=(), error=ErrorConfig(error="l2"))
+    )
     normalization: Mode = "mean_std"
     inference: Inference = field(default_factory=Inference)
 
@@ -55,7 +58,8 @@ def preset(size: str) -> Config:
         head = PooledConfig(hidden=(512,))
         return Config(chunk=12, history=3, vision=KeypointStemConfig(), model=model, head=head)
     if size == "small":
-        return Config(chunk=12, history=8, model=GptConfig(width=384, depth=6, heads=6, hidden=1536))
+        model, head = GptConfig(width=384, depth=6, heads=6, hidden=1536), PooledConfig(pool="mean", hidden=())
+        return Config(chunk=12, history=8, model=model, head=head)
     return Config()
 
 

@@ -5,7 +5,7 @@ Year: 2025
 Source: arXiv 2507.01424
 Composition: bb.vlm(eagle2, layer 12) via link.xattn + vis.video_feat(video model) via link.feature_s3 -> bb.dit ->
   head.flow [train: obj.fm + obj.frame] [run: about 36 Hz]
-Published: LIBERO 87 %; about 36 Hz; no parameter count
+Published: about 36 Hz; LIBERO 87 % in a survey, unconfirmed; no parameter count
 Ours: not yet measured; command: embodia bench zoo --policy trivla
 Deviations: the third system is query tokens that forecast later pictures, not a video diffusion model; the last layer
   of the language model is read; tiny sees through keypoints and estimates states to come.

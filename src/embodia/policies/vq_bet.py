@@ -8,10 +8,10 @@ Composition: vis.resnet + prop.linear -> bb.causal -> tok.rvq(2) -> head.offset 
 Published: no parameter count; LeRobot's default for PushT has 37,515,530
 Ours: not yet measured; command: embodia bench zoo --policy vq_bet; quantiser and head equal LeRobot's:
   results/parity_vqbet.json
-Deviations: one observation is read and one chunk predicted, the original reads five with a chunk after each;
-  the quantiser learns in `Composition.fit` before training, not in its first steps; offsets are trained at the true
-  codes; cells of the ResNet's map are tokens, not their spatial softmax; tiny sees through steered keypoints and
-  estimates states to come.
+Deviations: one observation is read and one chunk predicted, the original reads five with a chunk after each; the
+  quantiser learns in `Composition.fit` before training, not in its first steps; offsets are trained at the true codes;
+  cells of the ResNet's map are tokens, not their spatial softmax; tiny sees through steered keypoints and estimates
+  states to come.
 """
 
 from __future__ import annotations

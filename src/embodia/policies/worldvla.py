@@ -7,9 +7,9 @@ Composition: vis.vq_image + txt.bpe + tok.uniform -> bb.unified(Chameleon 7B; ea
   from later ones) -> head.parallel actions and head.image(next picture, given actions) [train: obj.ce + obj.frame]
 Published: 7 B parameters, rounded; LIBERO 81.8 % at 512 pixels
 Ours: not yet measured; command: embodia bench zoo --policy worldvla
-Deviations: with earlier actions hidden each step's ids depend on the senses alone, so they are said at once; so are
-  the cells of the next picture; codes come from an autoencoder that learns beside the policy; tiny sees through
-  keypoints and estimates states to come.
+Deviations: with earlier actions hidden each step's ids depend on the senses alone, so they are said at once; so are the
+  cells of the next picture; codes come from an autoencoder that learns beside the policy; tiny sees through keypoints
+  and estimates states to come.
 """
 
 from __future__ import annotations
