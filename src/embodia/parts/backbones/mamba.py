@@ -1,12 +1,14 @@
 """A state-space model as the engine of a vision-language policy (bb.mamba): cost grows with the length, not its square.
 
-transformers' Mamba over the groups in order. The one thing to watch: it reads strictly from left to right, whatever
-attention is declared, and it has no keys and values to hand on; so readouts come last, and nothing is said behind it.
+transformers' Mamba over the groups in order; where its kernels are not installed the recurrence is ours. The one thing
+to watch: it reads strictly from left to right, whatever attention is declared, and it has no keys and values to hand
+on; so readouts come last, and nothing is said behind it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from embodia.core.errors import ConfigError
 from embodia.core.types import TokenGroup
 from embodia.nn.groups import concatenate
+from embodia.nn.selective_scan import StepwiseMixer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,9 @@ class MambaEngine(nn.Module):
         )
         self.model: Any = MambaModel(sizes)
         self.model.set_input_embeddings(nn.Identity())  # type: ignore[no-untyped-call]
+        if find_spec("mamba_ssm") is None:
+            for layer in self.model.layers:
+                layer.mixer = StepwiseMixer(layer.mixer)
 
     def packed(self) -> MambaEngine:
         """Itself: its layers read one another's weights, so they stay as they are (`nn.packed.Packable`)."""
