@@ -59,14 +59,14 @@ class SpeechConfig:
 class SpeakerConfig:
     """A policy that speaks.
 
-    chunk    steps that are said at a time
+    chunk    steps that are said at a time; bins say every dimension of every step, so a long one is slow
     thought  said before the action; None acts at once
     answers  the kind of text that the thought learns from
     history  observations that are seen; the prefix reads the newest alone, `extra` encoders all
     ahead    steps at which a small head estimates states to come, as one more token and loss; needs one sentence vector
     """
 
-    chunk: int = 12
+    chunk: int = 4
     vlm: VlmConfig = field(default_factory=VlmConfig)
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     thought: ThoughtConfig | None = None

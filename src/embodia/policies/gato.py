@@ -52,7 +52,7 @@ def preset(size: str) -> Config:
     """tiny 2 M with steered keypoints and 256 bins; small 79 M, the paper's smallest; paper as published."""
     if size == "tiny":
         model = GptConfig(width=192, depth=3, heads=6, hidden=576, places=128)
-        return Config(chunk=12, trunk=VlmConfig(vision=KeypointStemConfig(), model=model, causal=True), bins=256)
+        return Config(chunk=4, trunk=VlmConfig(vision=KeypointStemConfig(), model=model, causal=True), bins=256)
     if size == "small":
         return Config(chunk=8, trunk=_trunk(GptConfig(width=768, depth=8, heads=24, hidden=3072, places=1024)))
     return Config()

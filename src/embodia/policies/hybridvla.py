@@ -41,7 +41,7 @@ def preset(size: str) -> Config:
     """tiny 4.4 M with steered keypoints; small 50 M; paper the 7 B model, one action at a time."""
     diffusion = DiffusionConfig(sample_steps=4, draws=3)
     if size == "tiny":
-        return Config(told="sequence", net=None, diffusion=diffusion, ahead=(12, 24, 48, END))
+        return Config(chunk=4, told="sequence", net=None, diffusion=diffusion, ahead=(12, 24, 48, END))
     if size == "small":
         return Config(chunk=8, vlm=small_vlm(), told="sequence", net=None, diffusion=diffusion)
     return Config(chunk=1, vlm=prismatic_llama2_7b(), told="sequence", net=None, diffusion=diffusion)

@@ -32,7 +32,8 @@ from embodia.parts.encoders.waypoints import END
 def preset(size: str) -> Config:
     """tiny 3.6 M with steered keypoints, causal; small 50 M with a small vision tower; paper as published."""
     if size == "tiny":
-        return Config(vlm=VlmConfig(causal=True), speech=SpeechConfig(kind="fast", ids=256), ahead=(12, 24, 48, END))
+        speech = SpeechConfig(kind="fast", ids=256)
+        return Config(chunk=12, vlm=VlmConfig(causal=True), speech=speech, ahead=(12, 24, 48, END))
     if size == "small":
         return Config(chunk=16, vlm=small_vlm(), speech=SpeechConfig(kind="fast", ids=512))
     base = qwen2_5_vl("3b")

@@ -30,7 +30,7 @@ from embodia.parts.encoders.waypoints import END
 def preset(size: str) -> Config:
     """tiny 3.6 M with steered keypoints; small 50 M with a small vision tower; paper as published."""
     if size == "tiny":
-        return Config(chunk=12, vlm=VlmConfig(), speech=SpeechConfig(ids=128), ahead=(12, 24, 48, END))
+        return Config(chunk=4, vlm=VlmConfig(), speech=SpeechConfig(ids=128), ahead=(12, 24, 48, END))
     if size == "small":
         return Config(chunk=12, vlm=small_vlm())
     words = SpeechConfig(ids=255, mapped=True, spared=64, tokens=TokenConfig(start=29871, end=2))

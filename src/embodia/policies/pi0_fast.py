@@ -33,7 +33,7 @@ PROMPT = "Task: {instruction}, State: {state};\nAction: "
 def preset(size: str) -> Config:
     """tiny 3.7 M with steered keypoints; small 50 M with a small vision tower; paper as published."""
     if size == "tiny":
-        return Config(vlm=VlmConfig(), speech=SpeechConfig(kind="fast", ids=256), ahead=(12, 24, 48, END))
+        return Config(chunk=12, vlm=VlmConfig(), speech=SpeechConfig(kind="fast", ids=256), ahead=(12, 24, 48, END))
     if size == "small":
         return Config(chunk=32, vlm=small_vlm(), speech=SpeechConfig(kind="fast", ids=512))
     text = replace(paligemma_3b().text, template=PROMPT, end="", length=128)

@@ -53,7 +53,7 @@ def preset(size: str) -> Config:
     """tiny 3 M with steered keypoints and 512 cells; small 54 M with the published grid; paper as published."""
     if size == "tiny":
         cells = {"translation": (8, 16, 4), "rotation": (8, 8, 8), "other": 8}
-        return Config(chunk=12, vlm=VlmConfig(), ahead=(12, 24, 48, END), **cells)  # type: ignore[arg-type]
+        return Config(chunk=4, vlm=VlmConfig(), ahead=(12, 24, 48, END), **cells)  # type: ignore[arg-type]
     if size == "small":
         return Config(chunk=12, vlm=small_vlm())
     return Config()

@@ -54,7 +54,7 @@ def preset(size: str) -> Config:
     """tiny 4 M with steered keypoints; small 60 M; paper with a language model of 3 B."""
     if size == "tiny":
         return Config(
-            chunk=12,
+            chunk=4,
             model=VlmConfig(),
             points=PointConfig(groups=32, depth=1),
             goals=4,
