@@ -246,6 +246,32 @@ def smollm2_135m() -> VlmConfig:
     return VlmConfig(text=text, model=model, causal=True)
 
 
+def gemma3_270m() -> VlmConfig:
+    """Steered keypoints and Gemma 3 270M with its installed weights, for which Gemma's terms hold; 0.27 B."""
+    model = HubConfig(
+        family="gemma3_text",
+        width=640,
+        depth=18,
+        heads=4,
+        kv_heads=1,
+        head_dim=256,
+        mlp_width=2048,
+        theta=1e6,
+        weights="gemma3_270m",
+    )
+    text = TextConfig(
+        kind="pieces",
+        file="installed:gemma3_270m",
+        vocabulary=262144,
+        scale=0.0,
+        start=2,
+        stop=1,
+        template=QUESTION,
+        length=40,
+    )
+    return VlmConfig(text=text, model=model, causal=True)
+
+
 def internvl2(size: str = "2b") -> VlmConfig:
     """InternVL2: InternViT 300M at 448 pixels, pixel shuffle 2, InternLM2 1.8B as a Llama of its sizes; 2.21 B."""
     widths = {"2b": (2048, 24, 16, 8, 8192), "8b": (4096, 32, 32, 8, 14336)}

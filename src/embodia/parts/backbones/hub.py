@@ -147,7 +147,8 @@ def hub_model(config: HubConfig) -> Any:
 def filled(config: HubConfig, vocabulary: Vocabulary) -> HubTransformer:
     """The layers and a word table with the installed weights that the configuration names.
 
-    On the meta device nothing is read. Raises `MissingExtraError`, and `ConfigError` where sizes disagree.
+    The table holds words as they are stored, before its `scale`. On the meta device nothing is read.
+    Raises `MissingExtraError`, and `ConfigError` where sizes disagree.
     """
     made = HubTransformer(config)
     if vocabulary.table.weight.is_meta:
@@ -164,7 +165,7 @@ def filled(config: HubConfig, vocabulary: Vocabulary) -> HubTransformer:
     except RuntimeError as error:
         raise ConfigError(f"the weights do not fit the sizes: {error}", leaf="weights") from error
     with torch.no_grad():
-        vocabulary.table.weight[:rows] = words / vocabulary.scale
+        vocabulary.table.weight[:rows] = words
     return made
 
 
