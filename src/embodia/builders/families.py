@@ -16,8 +16,8 @@ from embodia.parts.backbones.hub import HubConfig
 from embodia.parts.backbones.mamba import MambaConfig
 from embodia.parts.encoders.towers import DualConfig, TowerConfig
 
-QUESTION = "In: What action should the robot take to {instruction}?\nOut:"
-"""The prompt of OpenVLA and its descendants."""
+QUESTION = "In: What action should the robot take to {lowered}?\nOut:"
+"""The prompt of OpenVLA and its descendants, which hear sentences in small letters."""
 
 SIGLIP_SO400M = TowerConfig()
 """412 M without the pooling head."""
@@ -60,11 +60,11 @@ QWEN2_2B = TransformerConfig(
 
 def prismatic_llama2_7b() -> VlmConfig:
     """OpenVLA's base: DINOv2 and SigLIP side by side, three projector layers, Llama 2 7B; 7.54 B."""
-    siglip = replace(SIGLIP_SO400M, drop=1)
+    siglip = replace(SIGLIP_SO400M, drop=1, activation="gelu")
     return VlmConfig(
         vision=DualConfig(members=(DINOV2_L, siglip)),
         projector=ProjectorConfig(kind="fused"),
-        text=TextConfig(kind="pieces", vocabulary=32064, head="own", template=QUESTION, length=64),
+        text=TextConfig(kind="pieces", vocabulary=32064, head="own", template=QUESTION, length=64, end="", opens=True),
         model=VICUNA_7B,
         state="none",
         causal=True,

@@ -29,6 +29,8 @@ class ReaderConfig:
 
     places    placeholders a step: "dims" one for each dimension of the action, "one" one, "last" a single one for all
     bits      32, or 1.58: every linear layer of the model and its towers has ternary weights
+    spelled   placeholders are silent, between these two pieces that open and close an action, and are part of the
+              prefix (OpenVLA-OFT); otherwise they are learned and the prefix does not see them
     frozen    the model and its eyes do not learn, only the head, the placeholders and the state do
     ahead     steps at which a small head estimates states to come; needs one sentence vector
     """
@@ -38,6 +40,7 @@ class ReaderConfig:
     places: Literal["dims", "one", "last"] = "dims"
     readout: ReadoutConfig = field(default_factory=ReadoutConfig)
     bits: float = 32.0
+    spelled: tuple[int, int] | None = None
     frozen: bool = False
     ahead: tuple[int, ...] = ()
     ahead_weight: float = 0.5
@@ -52,8 +55,13 @@ def reader(
     seen, actions, known = contract.observation, contract.action, statistics or {}
     width = config.vlm.model.width
     count = {"dims": config.chunk * actions.dim, "one": config.chunk, "last": 1}[config.places]
-    blanks = LearnedTokens("readout", count, width)
-    encoders, backbone = vision_language(config.vlm, seen, extra={"readout": blanks}, ahead=bool(config.ahead))
+    encoders, backbone = vision_language(
+        config.vlm,
+        seen,
+        extra=None if config.spelled else {"readout": LearnedTokens("readout", count, width)},
+        spelled=_placeholders(config.spelled, count),
+        ahead=bool(config.ahead),
+    )
     parts = Parts(
         encoders=encoders,
         backbone=backbone,
@@ -79,6 +87,13 @@ def reader(
         backbone.requires_grad_(False)
         encoders["image"].requires_grad_(False)
     return Composition(chunked(contract, config.chunk), parts)
+
+
+def _placeholders(around: tuple[int, int] | None, count: int) -> dict[str, tuple[int, ...]]:
+    """What is read begins with the opening piece: a hidden state tells of the place behind it, as in OpenVLA."""
+    if around is None:
+        return {}
+    return {"readout": (around[0], *[-1] * (count - 1)), "closing": (-1, around[1])}
 
 
 def _estimate(config: ReaderConfig, state_dim: int, encoders: Mapping[str, nn.Module], width: int) -> Waypoints | None:

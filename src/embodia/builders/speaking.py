@@ -40,6 +40,7 @@ class SpeechConfig:
 
     kind     "uniform": bins a dimension and step; "fast": a compressed chunk; "numbers": written out
     ids      bins, or pieces that FAST learns
+    edges    ids of bins are their edges, see `UniformTokenizer`
     scale    of FAST, `precision` digits of written numbers
     mapped   ids live in the language model's vocabulary, counted backwards from its end, `spared` of them left alone
              (written numbers are its own characters); otherwise the actions have a table of their own
@@ -48,6 +49,7 @@ class SpeechConfig:
 
     kind: Literal["uniform", "fast", "numbers"] = "uniform"
     ids: int = 256
+    edges: bool = False
     scale: float = 10.0
     precision: int = 2
     mapped: bool = False
@@ -122,7 +124,7 @@ def action_words(speech: SpeechConfig, backbone: LanguageModel, width: int, dim:
     elif speech.kind == "numbers":
         made = NumberTokenizer(chunk, dim, speech.precision)
     else:
-        made = UniformTokenizer(chunk, dim, speech.ids)
+        made = UniformTokenizer(chunk, dim, speech.ids, edges=speech.edges)
     layout: Literal["steps", "varying"] = "steps" if speech.kind == "uniform" else "varying"
     tokens = replace(speech.tokens, layout=layout)
     if not speech.mapped:

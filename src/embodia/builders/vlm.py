@@ -8,7 +8,7 @@ of the first call (a readout, a pooled vector) asks for `outputs`; whoever only 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from torch import nn
@@ -27,6 +27,7 @@ from embodia.parts.encoders.eyes import EyesConfig, eyes
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.prompt import PromptTokens
+from embodia.parts.encoders.queries import SpelledTokens
 from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.tokenizers.text import ByteTokenizer, FileTokenizer
@@ -46,7 +47,9 @@ class TextConfig:
     length      pieces a prompt has at most
     vocabulary  words the language model knows, 0 for a model without words (only with "sentence")
     head, scale of the word table, see `nn.vocabulary`
-    template    the prompt; {instruction} and {state} are filled in, the state as integers below `state_bins`
+    template    the prompt; {instruction} or, in small letters, {lowered}, and {state} are filled in, the state as
+                integers below `state_bins`
+    opens       the opening piece comes before all that is seen, as the group "opening" (Prismatic)
     """
 
     kind: Literal["sentence", "pieces"] = "sentence"
@@ -61,6 +64,7 @@ class TextConfig:
     scale: float = 1.0
     template: str = "{instruction}"
     state_bins: int = 256
+    opens: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,20 +106,27 @@ def vision_language(
     extra: Mapping[str, nn.Module] | None = None,
     ahead: bool = False,
     image: nn.Module | None = None,
+    spelled: Mapping[str, tuple[int, ...]] | None = None,
 ) -> tuple[dict[str, nn.Module], LanguageModel]:
     """Encoders by group name, in the order in which they are read, and the language model that reads them.
 
     `extra` encoders are read after the prefix, each seeing everything before it and nothing that comes later;
     `outputs` says that hidden states of this first reading are used, `ahead` that the prefix ends with a group of that
-    name, an estimate of states to come; `image` are eyes that exist already.
+    name, an estimate of states to come; `image` are eyes that exist already. `spelled` groups of given pieces, a
+    silent one for every -1, close the prefix and are part of it.
     """
     width = config.model.width
     vocabulary = _vocabulary(config.text, width)
-    encoders: dict[str, nn.Module] = {"image": image or sight(config, spec)}
+    encoders: dict[str, nn.Module] = {}
+    if config.text.opens and vocabulary is not None:
+        encoders["opening"] = SpelledTokens("opening", Shared(vocabulary), (config.text.start,))
+    encoders["image"] = image or sight(config, spec)
     if config.state == "token" and spec.state_dim:
         encoders["state"] = StateToken(spec.state_dim, width, deep=config.deep)
     if spec.language or "{state}" in config.text.template:
         encoders["language"] = _language(config, vocabulary, width)
+    if spelled and vocabulary is not None:
+        encoders |= {name: SpelledTokens(name, Shared(vocabulary), pieces) for name, pieces in spelled.items()}
     later = dict(extra or {})
     order = (*encoders, "ahead") if ahead else tuple(encoders)
     blocks = [(name,) for name in order] if config.causal else [order]
@@ -164,4 +175,5 @@ def _language(config: VlmConfig, vocabulary: Vocabulary | None, width: int) -> n
     text = config.text
     if text.kind == "sentence" or vocabulary is None:
         return LanguageToken(width, deep=config.deep)
-    return PromptTokens(tokenizer(text), Shared(vocabulary), text.template, text.state_bins)
+    heard = replace(text, start=-1) if text.opens else text
+    return PromptTokens(tokenizer(heard), Shared(vocabulary), text.template, text.state_bins)

@@ -33,7 +33,7 @@ def preset(size: str) -> Config:
         return Config(chunk=4, vlm=VlmConfig(), speech=SpeechConfig(ids=128), ahead=(12, 24, 48, END))
     if size == "small":
         return Config(chunk=12, vlm=small_vlm())
-    words = SpeechConfig(ids=255, mapped=True, spared=64, tokens=TokenConfig(start=29871, end=2))
+    words = SpeechConfig(edges=True, mapped=True, spared=64, tokens=TokenConfig(start=29871, end=2))
     return Config(chunk=1, vlm=prismatic_llama2_7b(), speech=words)
 
 

@@ -35,7 +35,7 @@ def preset(size: str) -> Config:
     if size == "small":
         return Config(vlm=small_vlm(), readout=ReadoutConfig(hidden=512))
     vlm = replace(prismatic_llama2_7b(), state="token", deep=True, causal=False)
-    return Config(chunk=8, vlm=vlm, readout=ReadoutConfig(hidden=4096))
+    return Config(chunk=8, vlm=vlm, readout=ReadoutConfig(hidden=4096), spelled=(29871, 2))
 
 
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:

@@ -41,7 +41,7 @@ def preset(size: str) -> Config:
         )
     if size == "small":
         return Config(vlm=small_vlm(), thought=ThoughtConfig(length=160), answers="reasoning")
-    words = SpeechConfig(ids=255, mapped=True, spared=64, tokens=TokenConfig(start=29871, end=2))
+    words = SpeechConfig(edges=True, mapped=True, spared=64, tokens=TokenConfig(start=29871, end=2))
     return Config(
         chunk=1, vlm=prismatic_llama2_7b(), speech=words, thought=ThoughtConfig(length=512), answers="reasoning"
     )

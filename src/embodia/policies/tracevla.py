@@ -36,7 +36,7 @@ def preset(size: str) -> Config:
         return Config(history=4, speech=SpeechConfig(ids=128), ahead=(12, 24, 48, END))
     if size == "small":
         return Config(history=6, vlm=small_vlm())
-    words = SpeechConfig(ids=255, mapped=True, spared=64, tokens=TokenConfig(start=29871, end=2))
+    words = SpeechConfig(edges=True, mapped=True, spared=64, tokens=TokenConfig(start=29871, end=2))
     return Config(chunk=1, history=6, vlm=prismatic_llama2_7b(), speech=words)
 
 

@@ -168,3 +168,16 @@ def test_learned_tokens_are_the_same_for_everyone():
     assert group.tokens.shape == (2, 2, 8) and torch.equal(group.tokens[0], group.tokens[1])
     assert (group.attends_to, group.within) == (("image", "readout"), "causal")
     assert LearnedTokens("readout", 2, 8)(seen()).attends_to == ("readout",)
+
+
+def test_an_opening_piece_comes_before_the_picture_and_given_pieces_close_the_prefix():
+    text = TextConfig(kind="pieces", vocabulary=300, template="Do {lowered}", length=40, opens=True, start=1)
+    observation = replace(seen(), instruction=("Go UP", "b"))
+    encoders, model = vision_language(VlmConfig(text=text), SPEC, spelled={"blank": (7, -1, -1)})
+    assert [name for name in encoders if name != "state"] == ["opening", "image", "language", "blank"]
+    words = model.vocabulary.embed(torch.tensor([1, 7]))
+    assert torch.equal(encoders["opening"](observation).tokens[1], words[:1])
+    blank = encoders["blank"](observation).tokens
+    assert torch.equal(blank[0, 0], words[1]) and not blank[:, 1:].any()
+    assert prompts(observation, text.template) == ["Do go up", "Do b"]
+    assert set(model.attention["opening"]) == set(encoders), "what closes the prefix is part of it"

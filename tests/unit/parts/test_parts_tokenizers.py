@@ -304,3 +304,14 @@ def test_fast_cut_short_keeps_the_slow_part():
 def test_fast_refuses_a_vocabulary_that_is_too_small():
     with pytest.raises(ConfigError, match="do not fit"):
         FastTokenizer(8, 2, vocabulary=8, scale=100).fit(smooth(20, 8, dim=2))
+
+
+def test_ids_that_are_edges_have_one_interval_fewer():
+    """256 edges over -1..1 as numpy draws them: the last id is the upper end itself and means the last interval."""
+    tokenizer, edges = UniformTokenizer(1, 5, 256, edges=True), np.linspace(-1, 1, 256)
+    values = np.array([-1.0, -0.3001, 0.0, 0.9999, 1.0])
+    ids = tokenizer.encode(torch.tensor(values).reshape(1, 1, 5))[0]
+    assert ids.tolist() == (np.digitize(values, edges) - 1).tolist()
+    assert tokenizer.vocabulary == 256 and ids[-1] == 255
+    centres = (edges[:-1] + edges[1:]) / 2
+    np.testing.assert_allclose(tokenizer.decode(ids[None])[0, 0], centres[np.minimum(ids, 254)], atol=1e-7)

@@ -19,6 +19,7 @@ EXAMPLES = (
     "embodia weights layouts",
     "embodia weights import downloads/act_aloha --out runs/act --data data/aloha",
     "embodia weights import downloads/act_aloha --out runs/act --contract aloha.json",
+    "embodia weights import downloads/openvla-7b --out runs/openvla --contract bridge_orig.json",
     "embodia weights export runs/act --layout lerobot_act --out exported",
 )
 

@@ -19,13 +19,13 @@ from embodia.parts.encoders.text import Tokenizer
 
 
 def prompts(observation: Observation, template: str, state_bins: int = 0) -> list[str]:
-    """B texts: {instruction} and {state} of the template filled in.
+    """B texts: {instruction}, in small letters as {lowered}, and {state} of the template filled in.
 
     The newest normalised state is written as integers 0..`state_bins` - 1 over -1..1, which lie at its clipped ends.
     Raises `ShapeError` when the template names a state and there is none.
     """
     sentences: Sequence[str] = observation.instruction or ("",) * observation.batch_size
-    texts = [template.replace("{instruction}", sentence) for sentence in sentences]
+    texts = [template.replace("{instruction}", text).replace("{lowered}", text.lower()) for text in sentences]
     if "{state}" not in template:
         return texts
     if observation.state is None:

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from embodia.core.types import Observation, TokenGroup
+from embodia.nn.shared import Shared
+from embodia.nn.vocabulary import Vocabulary
 
 
 class LearnedTokens(nn.Module):
@@ -38,3 +40,23 @@ class LearnedTokens(nn.Module):
         """(B count width)."""
         tokens = self.tokens.expand(observation.batch_size, -1, -1)
         return TokenGroup(name=self.name, tokens=tokens, mask=None, attends_to=self.attends_to, within=self.within)
+
+
+class SpelledTokens(nn.Module):
+    """Given pieces of a language model's vocabulary as the group `name`, the same for every observation.
+
+    A piece -1 is silent: zeros, a place for something to be read off (OpenVLA-OFT's placeholders).
+    """
+
+    ids: torch.Tensor
+
+    def __init__(self, name: str, words: Shared[Vocabulary], pieces: tuple[int, ...]) -> None:
+        super().__init__()
+        self.name, self.words = name, words
+        self.register_buffer("ids", torch.tensor(pieces), persistent=False)
+
+    def forward(self, observation: Observation) -> TokenGroup:
+        """(B pieces width)."""
+        spoken = self.words.embed(self.ids.clamp_min(0)) * (self.ids >= 0).to(self.words.table.weight)[:, None]
+        tokens = spoken.expand(observation.batch_size, -1, -1)
+        return TokenGroup(name=self.name, tokens=tokens, mask=None, attends_to=(self.name,))

@@ -28,6 +28,7 @@ class TowerConfig:
     registers  further tokens that are no part of the picture (DINOv2)
     depths, widths   of a convolutional tower's stages
     merged     width of Qwen's tower behind its merger of 2 x 2 patches
+    activation of SigLIP's perceptrons by transformers' name, "" its own; timm's towers use the exact "gelu"
     """
 
     kind: Literal["tower"] = "tower"
@@ -43,6 +44,7 @@ class TowerConfig:
     depths: tuple[int, ...] = ()
     widths: tuple[int, ...] = ()
     merged: int = 0
+    activation: str = ""
     scaling: Scaling = "symmetric"
 
 
@@ -158,6 +160,8 @@ def _vit(config: TowerConfig) -> nn.Module:
     if config.family == "dinov2":
         more: dict[str, Any] = {"mlp_ratio": config.hidden // config.width, "num_register_tokens": config.registers}
         return hub.Dinov2WithRegistersModel(hub.Dinov2WithRegistersConfig(**sizes, **more))
+    if config.activation:
+        sizes["hidden_act"] = config.activation
     return hub.SiglipVisionModel(hub.SiglipVisionConfig(**sizes, vision_use_head=False))
 
 

@@ -1,8 +1,8 @@
 """Uniform bins (tok.uniform): every dimension of every step is one id (RT-1, arXiv 2212.06817, section 5).
 
 Robust and simple; poor where actions crowd in a small part of the range and at high rates, where neighbouring steps
-repeat the same id. Values beyond the range fall in the outermost bins. With 255 bins over -1..1 it draws the same
-borders as OpenVLA, whose 256 edges have 255 intervals between them.
+repeat the same id. Values beyond the range fall in the outermost bins. OpenVLA's ids are 256 edges with 255 intervals
+between them: the last id is what lies at the upper end or beyond, and means the last interval too.
 """
 
 from __future__ import annotations
@@ -17,25 +17,27 @@ from embodia.parts.tokenizers.protocol import require_chunk
 class UniformTokenizer(nn.Module):
     """(B H A) to (B H*A), step by step; bin k of `bins` covers an equal share of `low`..`high`, decoded to its centre.
 
-    Without a mu-law the error inside the range is at most half a bin.
+    With `edges` the ids are edges and the bins one fewer. The error inside the range is at most half a bin.
     """
 
-    def __init__(self, chunk: int, dim: int, bins: int = 256, low: float = -1.0, high: float = 1.0) -> None:
+    def __init__(
+        self, chunk: int, dim: int, bins: int = 256, low: float = -1.0, high: float = 1.0, *, edges: bool = False
+    ) -> None:
         super().__init__()
         if bins < 2 or not low < high:
             raise ConfigError(f"{bins} bins over {low}..{high}", leaf="bins")
         self.chunk, self.dim, self.low, self.high = chunk, dim, low, high
-        self.vocabulary, self.length = bins, chunk * dim
+        self.vocabulary, self.length, self.bins = bins, chunk * dim, bins - edges
 
     def encode(self, actions: Tensor) -> Tensor:
         """Ids int64 (B H*A). Raises `ShapeError` for a chunk of another shape."""
         require_chunk(actions, self.chunk, self.dim)
         share = (actions.double() - self.low) / (self.high - self.low)
-        return (share * self.vocabulary).floor().clamp(0, self.vocabulary - 1).long().flatten(1)
+        return (share * self.bins).floor().clamp(0, self.vocabulary - 1).long().flatten(1)
 
     def decode(self, ids: Tensor) -> Tensor:
         """Centres of the bins, float32 (B H A); ids beyond the bins mean the outermost one."""
-        centres = (ids.clamp(0, self.vocabulary - 1).double() + 0.5) / self.vocabulary
+        centres = (ids.clamp(0, self.bins - 1).double() + 0.5) / self.bins
         return (centres * (self.high - self.low) + self.low).float().unflatten(1, (self.chunk, self.dim))
 
 

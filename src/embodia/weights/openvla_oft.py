@@ -1,0 +1,125 @@
+"""OpenVLA-OFT as its authors publish it: OpenVLA's folder, merged, with head and state projector in files of their own.
+
+Those two files are torch's; only tensors are read from them, and they are written as safetensors. Nothing in the files
+says how many steps a chunk has: the contract's chunk does, or eight (LIBERO). The variant with FiLM in its eyes is
+refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from embodia.builders.reading import ReaderConfig
+from embodia.core.errors import CheckpointError, ConfigError, ContractError
+from embodia.core.specs import Contract
+from embodia.io.atomic import replace_folder, write_json
+from embodia.io.tensors import load_tensors, save_tensors
+from embodia.io.torch_files import load_torch_file
+from embodia.parts.decoders.readout import ReadoutConfig
+from embodia.policies import PolicySpec
+from embodia.policies.openvla_oft import preset
+from embodia.weights import Foreign, _folders, _prismatic
+from embodia.weights._names import Names
+from embodia.weights.openvla import check, config_json
+
+POLICY = "openvla_oft"
+_CHUNK, _SPARED, _BINS = 8, 64, 256
+_HEAD, _STATE = "action_head", "proprio_projector"
+_NEVER = ("vision_backbone*checkpoint*", "noisy_action_projector*")
+_PLACE = "encoders.state.position"
+
+
+def recognise(folder: Path) -> bool:
+    """Whether `folder` holds an OpenVLA with a head of numbers beside it."""
+    return _folders.model_type(folder) == "openvla" and any(folder.glob(f"{_HEAD}*"))
+
+
+def read(folder: Path, contract: Contract) -> Foreign:
+    """The policy in `folder`. Raises `CheckpointError`, `ContractError`, `CorruptFileError`."""
+    fields = _folders.Fields(folder / _folders.CONFIG)
+    check(fields)
+    for pattern in _NEVER:
+        if found := _folders.only_file(folder, pattern):
+            raise CheckpointError("eyes with FiLM and heads that remove noise cannot be built", file=found)
+    tensors = _folders.read_weights(folder)
+    vlm = _prismatic.vlm_of(tensors, fields, folder, fields.get("image_sizes"))
+    head, state = _component(folder, _HEAD), _component(folder, _STATE)
+    vlm = replace(vlm, causal=False, deep=True, state="token" if state else "none")
+    config = _config(replace(preset("paper"), vlm=vlm, chunk=contract.action.chunk or _CHUNK), head, folder)
+    known = _prismatic.statistics(folder, contract, fields)
+    if state and "state" not in known:
+        raise ContractError("the state has another size in the units of the checkpoint", file=folder, leaf="proprio")
+    return Foreign(
+        spec=PolicySpec(name=POLICY, size="paper", contract=contract, config=config),
+        statistics=known,
+        tensors={**_prismatic.ours(tensors, vlm), **ours({**head, **state}, config)},
+    )
+
+
+def ours(tensors: Mapping[str, Tensor], config: ReaderConfig) -> dict[str, Tensor]:
+    """Head and projector of the state under our names. Raises `CheckpointError` on unknown names."""
+    found = _names(config.readout.blocks).ours(tensors)
+    if "encoders.state.project.2.bias" in found:
+        found[_PLACE] = found["encoders.state.project.2.bias"].new_zeros(1, config.vlm.model.width)
+    return found
+
+
+def write(foreign: Foreign, out: Path) -> None:
+    """Write the policy in OFT's layout, head and projector as safetensors. Raises `ConfigError` for another design."""
+    config, contract = foreign.spec.config, foreign.spec.contract
+    if config.places != "dims" or not config.spelled or config.ahead or config.bits < 2 or config.vlm.causal:
+        raise ConfigError("OFT reads a number off every silent placeholder, with full attention", leaf="places")
+    if config.normalization != "quantile" or not config.vlm.deep or not config.readout.hidden:
+        raise ConfigError("OFT's state and actions lie between quantiles, its head has hidden layers", leaf="config")
+    known = _prismatic.statistics_json(contract, foreign.statistics)
+    kept = {name: tensor for name, tensor in foreign.tensors.items() if "_units." not in name}
+    place = kept.pop(_PLACE, None)
+    if place is not None:
+        kept["encoders.state.project.2.bias"] = kept["encoders.state.project.2.bias"] + place[0]
+    beside = {name: kept.pop(name) for name in list(kept) if name.startswith(("decoder.", "encoders.state."))}
+    named = _names(config.readout.blocks).theirs(beside)
+    with replace_folder(out) as inside:
+        facts: dict[str, Any] = config_json(config.vlm, _BINS, _SPARED)
+        write_json(inside / _folders.CONFIG, {**facts, "norm_stats": known})
+        write_json(inside / _prismatic.STATISTICS, known)
+        _folders.write_weights(inside, _prismatic.theirs(kept, config.vlm))
+        for name in (_HEAD, _STATE):
+            part = {key.removeprefix(f"{name}."): tensor for key, tensor in named.items() if key.startswith(name)}
+            if part:
+                save_tensors(inside / f"{name}--0_checkpoint.safetensors", part, {"format": "pt"})
+
+
+def _component(folder: Path, name: str) -> dict[str, Tensor]:
+    """Tensors of a file beside the model, each name beginning with the file's; none where there is no such file."""
+    file = _folders.only_file(folder, f"{name}*checkpoint*")
+    if file is None:
+        return {}
+    loaded = load_tensors(file, framework="torch") if file.suffix == ".safetensors" else load_torch_file(file)
+    return {f"{name}.{key.removeprefix('module.')}": tensor for key, tensor in loaded.items()}
+
+
+def _config(config: ReaderConfig, head: Mapping[str, Tensor], folder: Path) -> ReaderConfig:
+    hidden, inputs = _folders.shape_of(head, f"{_HEAD}.model.fc1.weight", folder)
+    blocks = _folders.count(head, f"{_HEAD}.model.mlp_resnet_blocks.")
+    if inputs % config.vlm.model.width:
+        problem = f"{inputs} numbers a step are no whole hidden states of {config.vlm.model.width}"
+        raise CheckpointError(problem, file=folder, leaf=f"{_HEAD}.model.fc1.weight")
+    return replace(config, readout=ReadoutConfig(hidden=hidden, blocks=blocks))
+
+
+def _names(blocks: int) -> Names:
+    head, layers = f"{_HEAD}.model.", "decoder.head."
+    pairs = [(f"{_STATE}.fc{1 + n}.{{leaf}}", f"encoders.state.project.{2 * n}.{{leaf}}") for n in range(2)]
+    pairs += [(f"{head}layer_norm1.{{leaf}}", f"{layers}0.{{leaf}}"), (f"{head}fc1.{{leaf}}", f"{layers}1.{{leaf}}")]
+    for block in range(blocks):
+        inside = f"{head}mlp_resnet_blocks.{block}.ffn."
+        pairs.append((f"{inside}0.{{leaf}}", f"{layers}{3 + block}.norm.{{leaf}}"))
+        pairs.append((f"{inside}1.{{leaf}}", f"{layers}{3 + block}.linear.{{leaf}}"))
+    pairs.append((f"{head}layer_norm2.{{leaf}}", f"{layers}{3 + blocks}.{{leaf}}"))
+    pairs.append((f"{head}fc2.{{leaf}}", f"{layers}{4 + blocks}.{{leaf}}"))
+    return Names(pairs)
