@@ -1,7 +1,5 @@
 """Toy bodies, records and renamed weights for comparing flow policies with LeRobot's: equal weights, equal inputs."""
 
-import re
-
 import numpy as np
 import torch
 
@@ -11,16 +9,6 @@ from embodia.policies import PolicySpec, make
 
 BATCH, CAMERAS, CHUNK, STATE, ACTION, PADDED = 3, 2, 6, 5, 4, 8
 SENTENCES = ("open the door", "push", "pick up the red cube")
-LAYER = {
-    r"self_attn\.q_proj": "attention.query",
-    r"self_attn\.k_proj": "attention.key",
-    r"self_attn\.v_proj": "attention.value",
-    r"self_attn\.o_proj": "attention.out",
-    r"mlp\.(gate|up|down)_proj": r"mlp.\1",
-    r"input_layernorm": "attention_norm",
-    r"post_attention_layernorm": "mlp_norm",
-    r"norm\.dense": "norm.modulation",
-}
 
 
 def contract(pixels: int) -> Contract:
@@ -66,7 +54,7 @@ def inputs(policy, observation, chunk, noise, time) -> dict[str, np.ndarray]:
     encoder = policy.encoders["language"]
     from embodia.parts.encoders.prompt import prompts
 
-    tokens, mask = encoder.tokenizer(prompts(observation, encoder.template, encoder.state_bins))
+    tokens, mask = encoder.tokenizer(prompts(observation, encoder.template, encoder.state_bins, openpi=encoder.openpi))
     longest = int(mask.sum(1).max())
     given = {
         "pixels": (pictures.double() / 127.5 - 1).float().permute(0, 1, 4, 2, 3),
@@ -79,22 +67,6 @@ def inputs(policy, observation, chunk, noise, time) -> dict[str, np.ndarray]:
         "time": time,
     }
     return {name: tensor.contiguous().numpy() for name, tensor in given.items()}
-
-
-def renamed(weights, beginnings: dict[str, str]) -> dict[str, torch.Tensor]:
-    """The peer's tensors under our names; one that no beginning covers is an error."""
-    found = {}
-    for name, tensor in weights.items():
-        fitting = [theirs for theirs in beginnings if name.startswith(theirs)]
-        assert fitting, f"{name} is not accounted for"
-        theirs = max(fitting, key=len)
-        if beginnings[theirs]:
-            rest = name.removeprefix(theirs)
-            if "engine" in beginnings[theirs] or "transformer" in beginnings[theirs]:
-                for pattern, ours in LAYER.items():
-                    rest = re.sub(pattern, ours, rest)
-            found[beginnings[theirs] + rest] = tensor
-    return found
 
 
 @torch.no_grad()

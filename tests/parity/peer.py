@@ -30,7 +30,7 @@ def run_script(script: str, request: dict, folder: Path) -> None:
     settings = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub")}
     settings.pop("PYTHONPATH", None)
     command = [python, str(HERE / script), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=settings)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, env=settings)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -41,9 +41,12 @@ def difference(ours, theirs) -> float:
     return float(np.abs(ours - theirs).max())
 
 
-def store(name: str, facts: dict) -> None:
-    """Keep a measured parity under results/ when asked to."""
+def store(name: str, facts: dict, *, part: bool = False) -> None:
+    """Keep a measured parity under results/ when asked to; a `part` leaves the differences of other parts there."""
     if os.environ.get("EMBODIA_STORE_RESULTS"):
         from embodia.io.atomic import write_json
 
+        file, key = ROOT / "results" / name, "largest_absolute_difference"
+        if part and file.is_file():
+            facts = {**facts, key: {**json.loads(file.read_text())[key], **facts[key]}}
         write_json(ROOT / "results" / name, facts)

@@ -27,10 +27,21 @@ if request["write"]:
         pretrained_backbone_weights=None,
         device="cpu",
         push_to_hub=False,
-        **request["config"],
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in request["config"].items()},
     )
     torch.manual_seed(3)
     policy = get_policy_class(kind)(config)
+    if kind == "vqbet":
+        coder = policy.vqbet.action_head.vqvae_model
+        coder.discretized.fill_(True)
+        for layer in coder.vq_layer.layers:
+            layer._codebook.embed.copy_(0.1 * torch.randn_like(layer._codebook.embed))
+            layer._codebook.initted.fill_(True)
+        for name, table in policy.vqbet.rgb_encoder.named_buffers():
+            if "running" in name:
+                table += 0.3 * torch.rand_like(table)
+        for parameter in policy.vqbet.policy.parameters():
+            parameter.data += 0.1 * torch.randn_like(parameter)
     units = {
         "mean": torch.randn(dim),
         "std": torch.rand(dim) + 0.5,
@@ -56,6 +67,13 @@ with torch.no_grad():
         chunk = policy.diffusion.conditional_sample(
             len(noise), global_cond=policy.diffusion._prepare_global_conditioning(batch), noise=noise
         )[:, start:]
+    elif kind == "vqbet":
+        moments = [
+            before({name: array[:, t] for name, array in inputs.items()}) for t in range(policy.config.n_obs_steps)
+        ]
+        batch = {name: torch.stack([moment[name] for moment in moments], 1) for name in inputs}
+        batch["observation.images"] = torch.stack([batch[name] for name in cameras], dim=2)
+        chunk = policy.vqbet(batch, rollout=True)
     else:
         chunk = policy.predict_action_chunk(before({name: array[:, -1] for name, array in inputs.items()}))
     actions = torch.stack([after(chunk[:, step]) for step in range(chunk.shape[1])], dim=1)

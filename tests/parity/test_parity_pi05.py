@@ -16,24 +16,12 @@ from peer import run_peer, store
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.policies import pi05
+from embodia.weights import lerobot_pi05
 
 PIXELS, WORDS = 28, 600
 SHARED = {"depth": 3, "heads": 8, "kv_heads": 1, "head_dim": 16}
 READER = TransformerConfig(width=48, mlp_width=64, **SHARED)
 EXPERT = TransformerConfig(width=32, mlp_width=40, **SHARED)
-INNER = "paligemma_with_expert."
-BEGINNINGS = {
-    f"{INNER}paligemma.model.vision_tower.vision_model.": "encoders.image.trunks.0.tower.",
-    f"{INNER}paligemma.model.vision_tower.": "encoders.image.trunks.0.tower.",
-    f"{INNER}paligemma.model.multi_modal_projector.linear.": "encoders.image.project.",
-    f"{INNER}paligemma.model.language_model.embed_tokens.": "backbone.vocabulary.table.",
-    f"{INNER}paligemma.model.language_model.": "backbone.engine.",
-    f"{INNER}gemma_expert.model.": "decoder.velocity.transformer.",
-    "action_in_proj.": "decoder.velocity.action_in.",
-    "time_mlp_in.": "decoder.velocity.time_in.",
-    "time_mlp_out.": "decoder.velocity.time_out.",
-    "action_out_proj.": "decoder.velocity.action_out.",
-}
 
 
 def ours():
@@ -72,7 +60,7 @@ def test_equal_loss_and_actions(tmp_path):
     policy = ours()
     records = toys.records(policy, PIXELS, 0)
     weights, outputs = run_peer("peer_pi05.py", request(0), toys.inputs(policy, *records), tmp_path)
-    missing, unexpected = policy.load_state_dict(toys.renamed(weights, BEGINNINGS), strict=False)
+    missing, unexpected = policy.load_state_dict(lerobot_pi05.ours(weights), strict=False)
     assert not unexpected and all("_units." in name for name in missing), (missing, unexpected)
     found = toys.compare(policy, records, outputs)
     assert max(found.values()) <= 1e-4, found

@@ -16,22 +16,10 @@ from peer import run_peer, store
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.encoders.towers import TowerConfig
 from embodia.policies import smolvla
+from embodia.weights import lerobot_smolvla
 
 PIXELS, PATCH, WIDTH, WORDS, SHUFFLE = 32, 4, 48, 300, 4
 SHARED = {"depth": 4, "heads": 3, "kv_heads": 1, "head_dim": 16, "activation": "silu", "norm": "llama", "epsilon": 1e-5}
-BEGINNINGS = {
-    "vlm_with_expert.vlm.model.vision_model.": "encoders.image.trunks.0.tower.",
-    "vlm_with_expert.vlm.model.connector.modality_projection.proj.": "encoders.image.project.",
-    "vlm_with_expert.vlm.model.text_model.embed_tokens.": "backbone.vocabulary.table.",
-    "vlm_with_expert.vlm.lm_head.": "backbone.vocabulary.head.",
-    "vlm_with_expert.vlm.model.text_model.": "backbone.engine.",
-    "vlm_with_expert.lm_expert.": "decoder.velocity.transformer.",
-    "state_proj.": "encoders.state.project.",
-    "action_in_proj.": "decoder.velocity.action_in.",
-    "action_time_mlp_in.": "decoder.velocity.time_in.",
-    "action_time_mlp_out.": "decoder.velocity.time_out.",
-    "action_out_proj.": "decoder.velocity.action_out.",
-}
 
 
 def ours():
@@ -59,14 +47,8 @@ def request(seed):
 
 
 def load(policy, weights):
-    """The peer shuffles pixels with channels fastest and scales pictures by the root of the width."""
-    tensors = toys.renamed(weights, BEGINNINGS)
-    squares = tensors["encoders.image.project.weight"].view(WIDTH, SHUFFLE, SHUFFLE, -1).permute(0, 3, 1, 2)
-    tensors["encoders.image.project.weight"] = squares.reshape(WIDTH, -1) * WIDTH**0.5
-    missing, unexpected = policy.load_state_dict(tensors, strict=False)
-    assert not unexpected and all("_units." in name or name == "encoders.image.project.bias" for name in missing)
-    if policy.encoders["image"].project.bias is not None:
-        torch.nn.init.zeros_(policy.encoders["image"].project.bias)
+    missing, unexpected = policy.load_state_dict(lerobot_smolvla.ours(weights, SHUFFLE), strict=False)
+    assert not unexpected and all("_units." in name for name in missing)
 
 
 def difference(seed, folder):

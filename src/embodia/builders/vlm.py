@@ -50,6 +50,7 @@ class TextConfig:
     template    the prompt; {instruction} or, in small letters, {lowered}, and {state} are filled in, the state as
                 integers below `state_bins`
     opens       the opening piece comes before all that is seen, as the group "opening" (Prismatic)
+    openpi      fill it in as public checkpoints of pi0.5 and pi0-FAST learned it, see `parts.encoders.prompt`
     """
 
     kind: Literal["sentence", "pieces"] = "sentence"
@@ -65,6 +66,7 @@ class TextConfig:
     template: str = "{instruction}"
     state_bins: int = 256
     opens: bool = False
+    openpi: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,4 +178,4 @@ def _language(config: VlmConfig, vocabulary: Vocabulary | None, width: int) -> n
     if text.kind == "sentence" or vocabulary is None:
         return LanguageToken(width, deep=config.deep)
     heard = replace(text, start=-1) if text.opens else text
-    return PromptTokens(tokenizer(heard), Shared(vocabulary), text.template, text.state_bins)
+    return PromptTokens(tokenizer(heard), Shared(vocabulary), text.template, text.state_bins, openpi=text.openpi)

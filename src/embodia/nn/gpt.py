@@ -26,7 +26,8 @@ from embodia.nn.scaled_dot import attend
 class GptConfig:
     """Sizes. `head_dim` 0 shares the width among the heads; `hidden` 0 makes the feed-forward one linear layer (RT-1).
 
-    `places` learned positions, 0 for none: groups then bring their own. `gated` is GEGLU (Gato).
+    `places` learned positions, 0 for none: groups then bring their own. `gated` is GEGLU (Gato). `inputs` and `outputs`
+    are other widths of the tokens that come in and go out, each through one linear layer; 0 is `width` and no layer.
     """
 
     width: int = 512
@@ -37,6 +38,8 @@ class GptConfig:
     places: int = 0
     dropout: float = 0.0
     gated: bool = False
+    inputs: int = 0
+    outputs: int = 0
 
 
 class GptLayer(nn.Module):
@@ -78,17 +81,20 @@ class Gpt(nn.Module):
     def __init__(self, config: GptConfig) -> None:
         super().__init__()
         self.config = config
+        self.first = nn.Linear(config.inputs, config.width) if config.inputs else None
         self.places = nn.Embedding(config.places, config.width) if config.places else None
         self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(GptLayer(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
+        self.last = nn.Linear(config.width, config.outputs, bias=False) if config.outputs else None
         if self.places is not None:
             nn.init.normal_(self.places.weight, std=0.3)
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear):
                 shrink = math.sqrt(2 * config.depth) if name.endswith((".out", ".down")) else 1.0
                 nn.init.normal_(module.weight, std=1 / (math.sqrt(module.in_features) * shrink))
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(
         self, groups: list[TokenGroup], cache: Cache | None = None, *, outputs: bool | None = None
@@ -112,9 +118,14 @@ class Gpt(nn.Module):
         longer = Cache(tuple(new), joined.mask, joined.spans)
         if cache is not None:
             longer = cache.extend(tuple(new), joined.mask, joined.spans)
-        return (None if outputs is False else self.norm(x)), longer
+        return (None if outputs is False else self._told(x)), longer
+
+    def _told(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        return x if self.last is None else self.last(x)
 
     def _placed(self, x: Tensor, places: Tensor) -> Tensor:
+        x = x if self.first is None else self.first(x)
         if self.places is None:
             return x
         if x.shape[1] > self.config.places:

@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from embodia.core.errors import ShapeError
 
 Scaling = Literal["imagenet", "symmetric", "unit"]
+Fit = Literal["stretch", "centre", "corner"]
+"""How a picture of another shape fills a square: distorted, or black around it, or black above and left of it."""
 
 _SCALES: Mapping[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -46,3 +49,19 @@ def pick_cameras(images: Mapping[str, Tensor], cameras: Sequence[str]) -> list[T
         if name not in images:
             raise ShapeError(f"no picture; the observation has {sorted(images)}", leaf=f"images.{name}")
     return [images[name] for name in cameras]
+
+
+def fit_square(pictures: Tensor, pixels: int, fit: Fit, *, smooth: bool = True) -> Tensor:
+    """Pictures (N 3 H W), scaled to -1..1, as (N 3 pixels pixels); black is -1.
+
+    `smooth` averages what is made smaller; public PyTorch policies of the pi family do not.
+    """
+    height, width = pictures.shape[-2:]
+    if (height, width) == (pixels, pixels):
+        return pictures
+    ratio = max(height, width) / pixels
+    size = (pixels, pixels) if fit == "stretch" else (int(height / ratio), int(width / ratio))
+    resized = F.interpolate(pictures, size=size, mode="bilinear", antialias=smooth)
+    down, right = pixels - size[0], pixels - size[1]
+    top, left = (down, right) if fit == "corner" else (down // 2, right // 2)
+    return F.pad(resized, (left, right - left, top, down - top), value=-1.0)

@@ -1,13 +1,13 @@
-"""Weight names of pi0 in public checkpoints, and back: the only place that knows them.
+"""Weight names of the pi family and SmolVLA in public checkpoints, and back: the only place that knows them.
 
-A layout is a table of beginnings. The one thing to watch: every tensor must be accounted for; a name that no rule knows
-is an error, never skipped, except the few that `unused` lists with the reason.
+A layout is a table of beginnings by part, for theirs and for ours. The one thing to watch: every tensor must be
+accounted for; a name that no rule knows is an error, never skipped, except the few that `unused` lists with the reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -23,8 +23,9 @@ _INNER = (
     ("mlp.down_proj.", "mlp.down."),
     ("input_layernorm.", "attention_norm."),
     ("post_attention_layernorm.", "mlp_norm."),
+    ("dense.", "modulation."),
 )
-_OURS = {
+_PI0 = {
     "tower": "encoders.image.trunks.0.tower.",
     "projector": "encoders.image.project.",
     "words": "encoders.language.embed.",
@@ -36,19 +37,31 @@ _OURS = {
     "time_out": "decoder.velocity.time_out.",
     "action_out": "decoder.velocity.action_out.",
 }
+_READER = {
+    "tower": "encoders.image.trunks.0.tower.",
+    "projector": "encoders.image.project.",
+    "words": "backbone.vocabulary.table.",
+    "head": "backbone.vocabulary.head.",
+    "prefix": "backbone.engine.",
+}
+_EXPERT = {part: name for part, name in _PI0.items() if name.startswith("decoder.")}
+_PALIGEMMA = "paligemma_with_expert.paligemma."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Beginnings of names in a public checkpoint by part.
+    """Beginnings of names in a public checkpoint by part, and ours.
 
     unused   beginnings of tensors that no computation reads
     tied     a tensor that holds the word embeddings in files that store shared tensors once
+    leading  what all names in a file may begin with
     """
 
     beginnings: Mapping[str, str]
-    unused: tuple[str, ...]
+    unused: tuple[str, ...] = ()
     tied: str = ""
+    ours: Mapping[str, str] = field(default_factory=lambda: _PI0)
+    leading: str = ""
 
 
 TRANSFORMERS = Layout(
@@ -70,10 +83,10 @@ TRANSFORMERS = Layout(
 
 LEROBOT = Layout(
     beginnings={
-        "tower": "paligemma_with_expert.paligemma.model.vision_tower.",
-        "projector": "paligemma_with_expert.paligemma.model.multi_modal_projector.linear.",
-        "words": "paligemma_with_expert.paligemma.model.language_model.embed_tokens.",
-        "prefix": "paligemma_with_expert.paligemma.model.language_model.",
+        "tower": f"{_PALIGEMMA}model.vision_tower.",
+        "projector": f"{_PALIGEMMA}model.multi_modal_projector.linear.",
+        "words": f"{_PALIGEMMA}model.language_model.embed_tokens.",
+        "prefix": f"{_PALIGEMMA}model.language_model.",
         "expert": "paligemma_with_expert.gemma_expert.model.",
         "state": "state_proj.",
         "action_in": "action_in_proj.",
@@ -82,34 +95,68 @@ LEROBOT = Layout(
         "action_out": "action_out_proj.",
     },
     unused=(
-        "paligemma_with_expert.paligemma.lm_head.",
+        f"{_PALIGEMMA}lm_head.",
         "paligemma_with_expert.gemma_expert.lm_head.",
         "paligemma_with_expert.gemma_expert.model.embed_tokens.",
     ),
-    tied="paligemma_with_expert.paligemma.lm_head.weight",
+    tied=f"{_PALIGEMMA}lm_head.weight",
+    leading="model.",
 )
 """LeRobot's PI0Policy, the layout of its files on the hub too; both of its language heads stay silent."""
+
+LEROBOT_PI05 = Layout(
+    beginnings={
+        **{part: name for part, name in LEROBOT.beginnings.items() if part != "state"},
+        "time_in": "time_mlp_in.",
+        "time_out": "time_mlp_out.",
+    },
+    unused=LEROBOT.unused,
+    tied=LEROBOT.tied,
+    ours={**{part: name for part, name in _READER.items() if part != "head"}, **_EXPERT},
+    leading="model.",
+)
+"""LeRobot's PI05Policy: time steers the expert's norms, the state is in the prompt."""
+
+LEROBOT_SMOLVLA = Layout(
+    beginnings={
+        "tower": "vlm_with_expert.vlm.model.vision_model.",
+        "projector": "vlm_with_expert.vlm.model.connector.modality_projection.proj.",
+        "words": "vlm_with_expert.vlm.model.text_model.embed_tokens.",
+        "head": "vlm_with_expert.vlm.lm_head.",
+        "prefix": "vlm_with_expert.vlm.model.text_model.",
+        "expert": "vlm_with_expert.lm_expert.",
+        "state": "state_proj.",
+        "action_in": "action_in_proj.",
+        "time_in": "action_time_mlp_in.",
+        "time_out": "action_time_mlp_out.",
+        "action_out": "action_out_proj.",
+    },
+    ours={**_READER, **_EXPERT, "state": "encoders.state.project."},
+    leading="model.",
+)
+"""LeRobot's SmolVLAPolicy; its projector orders pixels otherwise, see `lerobot_smolvla`."""
 
 
 def read(state: Mapping[str, Tensor], layout: Layout = TRANSFORMERS) -> dict[str, Tensor]:
     """A public state dictionary under our names. Raises `CheckpointError` naming a tensor that no rule knows."""
     found: dict[str, Tensor] = {}
     for name, tensor in state.items():
-        plain = name.replace("vision_tower.vision_model.", "vision_tower.")
-        if layout is LEROBOT:
-            plain = plain.removeprefix("model.")
+        plain = name.replace("vision_tower.vision_model.", "vision_tower.").removeprefix(layout.leading)
         if plain == layout.tied:
-            found.setdefault(f"{_OURS['words']}weight", tensor)
+            found.setdefault(f"{layout.ours['words']}weight", tensor)
         elif not plain.startswith(layout.unused):
-            found[_translate(plain, layout.beginnings, _OURS, _INNER)] = tensor
+            found[_translate(plain, layout.beginnings, layout.ours, _INNER)] = tensor
     return found
 
 
 def write(state: Mapping[str, Tensor], layout: Layout = TRANSFORMERS) -> dict[str, Tensor]:
-    """Our weights under the public names; units and anything else that is not a weight of the network stay behind."""
+    """Our weights under the public names, without what all begin with; units stay behind.
+
+    Raises `CheckpointError` naming a tensor that has no place there.
+    """
     inner = tuple((ours, theirs) for theirs, ours in _INNER)
-    kept = {name: tensor for name, tensor in state.items() if name.startswith(tuple(_OURS.values()))}
-    return {_translate(name, _OURS, layout.beginnings, inner): tensor for name, tensor in kept.items()}
+    kept = {name: tensor for name, tensor in state.items() if "_units." not in name}
+    return {_translate(name, layout.ours, layout.beginnings, inner): tensor for name, tensor in kept.items()}
 
 
 def _translate(

@@ -6,19 +6,18 @@ model the sentence is read as bytes, which that vocabulary holds too but was not
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from embodia.core.errors import ConfigError
 from embodia.core.specs import Contract
 from embodia.parts.compose import Inference
-from embodia.parts.decoders.flow import FlowConfig
-from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.policies import PolicySpec
-from embodia.policies.pi0 import GEMMA_2B, GEMMA_300M, Config
-from embodia.weights import Foreign, _lerobot, _pi0
+from embodia.policies.pi0 import Config
+from embodia.weights import Foreign, _lerobot, _pi0, _vla
 
 POLICY = "pi0"
-_SIZES = {"gemma_2b": GEMMA_2B, "gemma_300m": GEMMA_300M}
+_NEWLINE = {"registry_name": "pi0_new_line_processor", "config": {}}
 
 
 def recognise(folder: Path) -> bool:
@@ -30,33 +29,28 @@ def read(folder: Path, contract: Contract) -> Foreign:
     """The policy in `folder`. Raises `CheckpointError`, `ContractError`."""
     facts = _lerobot.Facts(folder)
     facts.check_contract(contract)
+    tensors = _pi0.read(_lerobot.read_weights(folder, ""), _pi0.LEROBOT)
+    config = config_of(facts, len(tensors["encoders.language.embed.weight"]), _lerobot.vocabulary(folder))
     return Foreign(
-        spec=PolicySpec(name=POLICY, size="paper", contract=contract, config=config_of(facts)),
-        statistics=_lerobot.read_statistics(folder, colours=False),
-        tensors=_pi0.read(_lerobot.read_weights(folder, ""), _pi0.LEROBOT),
+        spec=PolicySpec(name=POLICY, size="paper", contract=contract, config=config),
+        statistics=_lerobot.read_statistics(folder, colours=False, mode=config.normalization),
+        tensors=tensors,
     )
 
 
-def config_of(facts: _lerobot.Facts) -> Config:
-    """Our configuration of a LeRobot one. Raises `CheckpointError` for what cannot be built."""
-    facts.require("paligemma_variant", *_SIZES)
-    facts.require("action_expert_variant", *_SIZES)
-    facts.require("time_sampling_beta_beta", 1.0)
-    facts.require("use_relative_actions", False)
-    facts.require("empty_cameras", 0)
-    facts.require("max_state_dim", facts.get("max_action_dim"))
+def config_of(facts: _lerobot.Facts, pieces: int = Config.vocabulary, file: str = "") -> Config:
+    """Our configuration of a LeRobot one with `pieces` words. Raises `CheckpointError` for what cannot be built."""
+    _vla.check(facts)
     return Config(
         chunk=facts.get("chunk_size"),
-        vision=SiglipConfig(pixels=facts.get("image_resolution")[0]),
+        vision=_vla.eye(facts),
+        tokenizer_file=file,
+        vocabulary=pieces,
         text_length=facts.get("tokenizer_max_length"),
-        prefix=_SIZES[facts.get("paligemma_variant")],
-        expert=_SIZES[facts.get("action_expert_variant")],
+        prefix=_vla.gemma(facts, "paligemma_variant"),
+        expert=_vla.gemma(facts, "action_expert_variant"),
         padded=facts.get("max_action_dim"),
-        flow=FlowConfig(
-            steps=facts.get("num_inference_steps"),
-            time_power=facts.get("time_sampling_beta_alpha"),
-            time_least=facts.get("time_sampling_offset"),
-        ),
+        flow=_vla.flow(facts),
         normalization=facts.mode(),
         inference=Inference(execute=facts.get("n_action_steps")),
     )
@@ -64,39 +58,28 @@ def config_of(facts: _lerobot.Facts) -> Config:
 
 def write(foreign: Foreign, out: Path) -> None:
     """Write the policy for LeRobot. Raises `ConfigError` where LeRobot's pi0 has no such thing."""
-    config, variants = foreign.spec.config, {size: name for name, size in _SIZES.items()}
-    if config.language != "pieces" or not isinstance(config.vision, SiglipConfig) or not config.padded:
-        raise ConfigError("LeRobot's pi0 has a SigLIP tower, words and padded actions: the paper's size", leaf="config")
-    if config.prefix not in variants or config.expert not in variants:
-        raise ConfigError(f"LeRobot's pi0 comes in the sizes {sorted(_SIZES)}", leaf="prefix")
-    pixels = config.vision.pixels
+    config, contract = foreign.spec.config, foreign.spec.contract
+    if config.language != "pieces" or config.camera_embedding or config.deep or not config.padded:
+        raise ConfigError("LeRobot's pi0 has words, padded actions and plain tokens: the paper's size", leaf="config")
+    vision = _vla.check_eye(config.vision, contract)
     facts = {
-        "type": "pi0",
-        "n_obs_steps": 1,
-        "device": "cpu",
+        **_vla.shared_facts("pi0", config.chunk, config.inference.execute, config.padded, config.text_length),
+        **_vla.flow_facts(replace(config.flow, steps=config.inference.steps or config.flow.steps)),
         "dtype": "float32",
-        "paligemma_variant": variants[config.prefix],
-        "action_expert_variant": variants[config.expert],
-        "chunk_size": config.chunk,
-        "n_action_steps": config.inference.execute or config.chunk,
-        "max_state_dim": config.padded,
-        "max_action_dim": config.padded,
-        "num_inference_steps": config.flow.steps,
-        "time_sampling_beta_alpha": config.flow.time_power,
-        "time_sampling_beta_beta": 1.0,
-        "time_sampling_offset": config.flow.time_least,
-        "time_sampling_scale": 1.0 - config.flow.time_least,
+        "paligemma_variant": _vla.name_of(config.prefix, "prefix"),
+        "action_expert_variant": _vla.name_of(config.expert, "expert"),
         "use_relative_actions": False,
-        "image_resolution": [pixels, pixels],
-        "empty_cameras": 0,
-        "tokenizer_max_length": config.text_length,
+        "image_resolution": [vision.pixels, vision.pixels],
     }
+    words = _vla.words(_vla.PALIGEMMA, config.text_length)
     _lerobot.write_checkpoint(
         out,
         config=facts,
-        tensors=_pi0.write(foreign.tensors, _pi0.LEROBOT),
-        contract=foreign.spec.contract,
+        tensors=_vla.named(foreign.tensors, _pi0.LEROBOT, config.expert.width),
+        contract=contract,
         statistics=foreign.statistics,
         mode=config.normalization,
         pictures="IDENTITY",
+        before=(_NEWLINE, words, _lerobot.DEVICE, _vla.RELATIVE, _lerobot.UNITS),
+        after=(_lerobot.UNITS, _vla.ABSOLUTE, _lerobot.DEVICE),
     )

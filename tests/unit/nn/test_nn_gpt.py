@@ -74,3 +74,16 @@ def test_focal_loss_is_cross_entropy_weighed_by_what_is_missing():
     plain = -Categorical(logits=logits).log_prob(target)
     assert torch.allclose(focal(logits, target, 0.0), plain, atol=1e-6)
     assert torch.allclose(focal(logits, target, 2.0), (1 - torch.exp(-plain)) ** 2 * plain, atol=1e-6)
+
+
+def test_layers_at_both_ends_stand_before_and_behind_the_same_network():
+    torch.manual_seed(0)
+    wide = Gpt(GptConfig(width=16, depth=2, heads=2, hidden=32, places=8, inputs=6, outputs=5)).eval()
+    plain = Gpt(GptConfig(width=16, depth=2, heads=2, hidden=32, places=8)).eval()
+    kept = {name: tensor for name, tensor in wide.state_dict().items() if not name.startswith(("first.", "last."))}
+    plain.load_state_dict(kept)
+    tokens = numbers(2, 4, 6)
+    with torch.no_grad():
+        found, _ = wide([group("words", tokens)])
+        inside, _ = plain([group("words", wide.first(tokens))])
+    assert found.shape == (2, 4, 5) and torch.allclose(found, wide.last(inside), atol=1e-6)

@@ -6,12 +6,13 @@ import torch
 from embodia.core.errors import ConfigError, CorruptFileError, MissingFileError
 from embodia.core.specs import CameraSpec, ObservationSpec
 from embodia.core.types import Observation, TokenGroup
+from embodia.nn.image import fit_square
 from embodia.nn.periods import periodic_time
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.backbones.action_expert import ActionExpert
 from embodia.parts.backbones.prefix import PrefixModel
 from embodia.parts.compose import Context
-from embodia.parts.encoders.siglip import SiglipConfig, SiglipTrunk, resize_with_padding
+from embodia.parts.encoders.siglip import SiglipConfig, SiglipTrunk
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.encoders.text import TextTokens
 from embodia.parts.encoders.vision import camera_tokens
@@ -163,11 +164,11 @@ def test_siglip_trunk_keeps_patches_in_row_major_order():
 
 def test_pictures_are_fitted_without_distortion():
     wide = torch.ones(1, 3, 4, 8)
-    found = resize_with_padding(wide, 8)
+    found = fit_square(wide, 8, "centre")
     assert found.shape == (1, 3, 8, 8)
     assert (found[:, :, 2:6] == 1.0).all() and (found[:, :, :2] == -1.0).all() and (found[:, :, 6:] == -1.0).all()
     square = torch.randn(1, 3, 8, 8)
-    assert resize_with_padding(square, 8) is square
+    assert fit_square(square, 8, "centre") is square
 
 
 @pytest.mark.parametrize("camera_embedding", [True, False])

@@ -18,6 +18,7 @@ from embodia.nn.unet1d import UNetConfig
 from embodia.parts.compose import Inference
 from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.parts.encoders.resnet import ResNetConfig
+from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.policies import PolicySpec, act, diffusion_policy, make, pi0
 from embodia.training import checkpoint
 from embodia.weights import _lerobot, lerobot_act, lerobot_pi0
@@ -203,7 +204,7 @@ def test_pi0_of_the_independent_program_becomes_the_papers(tmp_path):
     }
     (tmp_path / "config.json").write_text(json.dumps(facts))
     found = lerobot_pi0.config_of(_lerobot.Facts(tmp_path))
-    assert found == replace(pi0.preset("paper"), inference=Inference(execute=25))
+    assert found == replace(pi0.preset("paper"), vision=SiglipConfig(smooth=False), inference=Inference(execute=25))
     (tmp_path / "config.json").write_text(json.dumps({**facts, "use_relative_actions": True}))
     with pytest.raises(CheckpointError, match="use_relative_actions"):
         lerobot_pi0.config_of(_lerobot.Facts(tmp_path))

@@ -1,7 +1,9 @@
 """Bring checkpoints of other programs in, hand ours out in their layouts, say which layout a folder is in.
 
 Nothing in a foreign checkpoint is executed, and every tensor must be accounted for. What its actions mean is nowhere in
-its files: give the contract of the body it was trained for, or a data set of that body.
+its files: give the contract of the body it was trained for, or a data set of that body. Known are LeRobot's layouts of
+ACT, Diffusion Policy, VQ-BeT, SmolVLA, pi0 and pi0.5; the last three read sentences and want the public model's
+tokenizer.json beside the weights.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ EXAMPLES = (
     "embodia weights import downloads/act_aloha --out runs/act --data data/aloha",
     "embodia weights import downloads/act_aloha --out runs/act --contract aloha.json",
     "embodia weights import downloads/openvla-7b --out runs/openvla --contract bridge_orig.json",
+    "embodia weights import downloads/smolvla_base --out runs/smolvla --data data/so100",
     "embodia weights export runs/act --layout lerobot_act --out exported",
 )
 
@@ -31,7 +34,7 @@ class Options:
     action: Annotated[Literal["layouts", "import", "export"], tyro.conf.Positional]
     """layouts: list them. import: make one of our checkpoints of a foreign one. export: the other way round."""
     folder: Annotated[Path | None, tyro.conf.Positional] = None
-    """The checkpoint to read."""
+    """The checkpoint to read; a foreign policy that reads sentences wants the public model's tokenizer.json in it."""
     out: Path | None = None
     """The new folder to write."""
     layout: str = ""

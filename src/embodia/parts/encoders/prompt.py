@@ -18,33 +18,45 @@ from embodia.nn.vocabulary import Vocabulary
 from embodia.parts.encoders.text import Tokenizer
 
 
-def prompts(observation: Observation, template: str, state_bins: int = 0) -> list[str]:
+def prompts(observation: Observation, template: str, state_bins: int = 0, *, openpi: bool = False) -> list[str]:
     """B texts: {instruction}, in small letters as {lowered}, and {state} of the template filled in.
 
     The newest normalised state is written as integers 0..`state_bins` - 1 over -1..1, which lie at its clipped ends.
-    Raises `ShapeError` when the template names a state and there is none.
+    `openpi` writes what lies below -1 as -1 and lets the sentence have neither underscores nor line ends, as public
+    checkpoints of pi0.5 and pi0-FAST learned it. Raises `ShapeError` when the template names a state and there is none.
     """
     sentences: Sequence[str] = observation.instruction or ("",) * observation.batch_size
+    if openpi:
+        sentences = [sentence.strip().replace("_", " ").replace("\n", " ") for sentence in sentences]
     texts = [template.replace("{instruction}", text).replace("{lowered}", text.lower()) for text in sentences]
     if "{state}" not in template:
         return texts
     if observation.state is None:
         raise ShapeError("the prompt writes out the state and there is none", leaf="state")
-    bins = binned(observation.state[:, -1], state_bins).tolist()
-    return [text.replace("{state}", " ".join(map(str, row))) for text, row in zip(texts, bins, strict=True)]
+    newest = observation.state[:, -1]
+    bins = binned(newest, state_bins)
+    bins = bins.masked_fill(newest < -1, -1) if openpi else bins
+    return [text.replace("{state}", " ".join(map(str, row))) for text, row in zip(texts, bins.tolist(), strict=True)]
 
 
 class PromptTokens(nn.Module):
     """Observations to the group "language", (B L width), through a tokenizer and a language model's own word table."""
 
     def __init__(
-        self, tokenizer: Tokenizer, words: Shared[Vocabulary], template: str = "{instruction}", state_bins: int = 0
+        self,
+        tokenizer: Tokenizer,
+        words: Shared[Vocabulary],
+        template: str = "{instruction}",
+        state_bins: int = 0,
+        *,
+        openpi: bool = False,
     ) -> None:
         super().__init__()
         self.tokenizer, self.words, self.template, self.state_bins = tokenizer, words, template, state_bins
+        self.openpi = openpi
 
     def forward(self, observation: Observation) -> TokenGroup:
         """Padding is on the right, masked."""
-        ids, mask = self.tokenizer(prompts(observation, self.template, self.state_bins))
+        ids, mask = self.tokenizer(prompts(observation, self.template, self.state_bins, openpi=self.openpi))
         tokens: Tensor = self.words.embed(ids)
         return TokenGroup(name="language", tokens=tokens, mask=mask.to(tokens.device), attends_to=("language",))

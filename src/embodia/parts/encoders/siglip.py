@@ -9,15 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from embodia.nn.image import Scaling
+from embodia.nn.image import Scaling, fit_square
 
 
 @dataclass(frozen=True, kw_only=True)
 class SiglipConfig:
-    """Sizes of the tower; the defaults are So400m/14 at 224 pixels (Zhai et al. 2023, Alabdulmohsin et al. 2023)."""
+    """Sizes of the tower; the defaults are So400m/14 at 224 pixels (Zhai et al. 2023, Alabdulmohsin et al. 2023).
+
+    `smooth` averages pixels where pictures are made smaller.
+    """
 
     kind: Literal["siglip"] = "siglip"
     width: int = 1152
@@ -27,6 +29,7 @@ class SiglipConfig:
     patch: int = 14
     pixels: int = 224
     scaling: Scaling = "symmetric"
+    smooth: bool = True
 
 
 class SiglipTrunk(nn.Module):
@@ -46,6 +49,7 @@ class SiglipTrunk(nn.Module):
             vision_use_head=False,
         )
         self.tower = SiglipVisionModel(sizes)
+        self.smooth = config.smooth
         self.channels, self.pixels, self.rows = config.width, config.pixels, config.pixels // config.patch
 
     def map_size(self, pixels: int) -> int:
@@ -53,21 +57,9 @@ class SiglipTrunk(nn.Module):
         return self.rows
 
     def forward(self, pictures: Tensor) -> Tensor:
-        fitted = resize_with_padding(pictures, self.pixels).to(self.tower.dtype)
+        fitted = fit_square(pictures, self.pixels, "centre", smooth=self.smooth).to(self.tower.dtype)
         tokens = self.tower(pixel_values=fitted).last_hidden_state
         return tokens.transpose(1, 2).reshape(len(tokens), self.channels, self.rows, self.rows)
-
-
-def resize_with_padding(pictures: Tensor, pixels: int) -> Tensor:
-    """Scaled pictures (N 3 H W) as (N 3 pixels pixels): the longer side fits, the rest is black (-1), centred."""
-    height, width = pictures.shape[-2:]
-    if (height, width) == (pixels, pixels):
-        return pictures
-    ratio = pixels / max(height, width)
-    size = (round(height * ratio), round(width * ratio))
-    resized = F.interpolate(pictures, size=size, mode="bilinear", antialias=True)
-    top, left = (pixels - size[0]) // 2, (pixels - size[1]) // 2
-    return F.pad(resized, (left, pixels - size[1] - left, top, pixels - size[0] - top), value=-1.0)
 
 
 def siglip_trunks(config: SiglipConfig) -> nn.ModuleList:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from embodia.nn.image import Scaling, rescale
+from embodia.nn.image import Fit, Scaling, fit_square, rescale
 
 Family = Literal[
     "siglip", "dinov2", "clip", "vit_mae", "internvl", "convnext", "efficientnet", "qwen2_vl", "qwen2_5_vl"
@@ -29,6 +29,7 @@ class TowerConfig:
     depths, widths   of a convolutional tower's stages
     merged     width of Qwen's tower behind its merger of 2 x 2 patches
     activation of SigLIP's perceptrons by transformers' name, "" its own; timm's towers use the exact "gelu"
+    fit        how pictures of another shape fill the tower's square; `smooth` averages pixels where they shrink
     """
 
     kind: Literal["tower"] = "tower"
@@ -45,6 +46,8 @@ class TowerConfig:
     widths: tuple[int, ...] = ()
     merged: int = 0
     activation: str = ""
+    fit: Fit = "stretch"
+    smooth: bool = True
     scaling: Scaling = "symmetric"
 
 
@@ -76,9 +79,7 @@ class TowerTrunk(nn.Module):
         return self.rows
 
     def forward(self, pictures: Tensor) -> Tensor:
-        size = (self.pixels, self.pixels)
-        if pictures.shape[-2:] != size:
-            pictures = F.interpolate(pictures, size=size, mode="bilinear", antialias=True)
+        pictures = fit_square(pictures, self.pixels, self.config.fit, smooth=self.config.smooth)
         pictures = pictures.to(next(self.tower.parameters()).dtype)
         if self.config.family in ("qwen2_vl", "qwen2_5_vl"):
             return self._merged(pictures)
