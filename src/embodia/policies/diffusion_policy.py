@@ -6,6 +6,7 @@ Source: arXiv 2303.04137
 Composition: vis.resnet(18, group norm, spatial softmax) a camera + prop (observe 2) -> head.diffusion(bb.unet1d with
   FiLM, predict 16, execute 8) [train: obj.eps, 100 steps] [act: tt.horizon, DDIM 10 steps]
 Published: no parameter count; LeRobot's default for PushT has 262,709,026
+Variants: Consistency Policy (arXiv 2405.07503) by `Config.consistency`: a step or two, trained without its teacher
 Ours: see results/parity_diffusion_policy.json; command: pytest -m long tests/parity/test_parity_diffusion_policy.py
 Deviations: an instruction may enter as a frozen MiniLM sentence vector; the chunk begins at the newest observation, not
   at the oldest; pictures are shifted by the data pipeline, not cropped here; padded steps do not count in the loss.
@@ -23,6 +24,7 @@ from embodia.core.statistics import FeatureStatistics
 from embodia.nn.normalize import Mode, Normalizer
 from embodia.nn.unet1d import UNet1d, UNetConfig
 from embodia.parts.compose import Composition, Inference, Parts, chunked
+from embodia.parts.decoders.consistency import ConsistencyConfig, ConsistencyDecoder
 from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
 from embodia.parts.encoders.conv_stem import ConvStemConfig
 from embodia.parts.encoders.keypoint import CameraKeypoints
@@ -42,7 +44,10 @@ def _denoiser() -> UNetConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and choices; the defaults are the paper's. `history` observations are seen, the newest last."""
+    """Sizes and choices; the defaults are the paper's. `history` observations are seen, the newest last.
+
+    `consistency` takes the place of `diffusion`.
+    """
 
     chunk: int = 16
     history: int = 2
@@ -51,6 +56,7 @@ class Config:
     language_width: int = 64
     unet: UNetConfig = field(default_factory=_denoiser)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    consistency: ConsistencyConfig | None = None
     normalization: Mode = "min_max"
     inference: Inference = field(default_factory=lambda: Inference(execute=8))
 
@@ -82,12 +88,16 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     known = statistics or {}
     parts = Parts(
         encoders=encoders,
-        decoder=ChunkDiffusion(
-            config.diffusion, UNet1d(config.unet, actions.dim, condition), actions.dim, config.chunk
-        ),
+        decoder=_decoder(config, UNet1d(config.unet, actions.dim, condition), actions.dim),
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
         history=config.history,
         inference=config.inference,
     )
     return Composition(chunked(contract, config.chunk), parts)
+
+
+def _decoder(config: Config, net: UNet1d, dim: int) -> nn.Module:
+    if config.consistency is not None:
+        return ConsistencyDecoder(config.consistency, net, dim, config.chunk)
+    return ChunkDiffusion(config.diffusion, net, dim, config.chunk)

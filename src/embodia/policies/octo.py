@@ -6,7 +6,8 @@ Source: arXiv 2405.12213; sizes and head as in the public code's pre-training co
 Composition: vis.conv_stem(16-pixel patches) + txt.t5(base, frozen) -> fuse.concat(window 2) -> bb.block_mask(ViT) ->
   one read-out token -> head.diffusion(mlp, chunk 4, 20 steps) [train: obj.eps; data.rlds 25 sets]
 Published: 27 M and 93 M without the frozen text encoder
-Variants: Octo-Small is the paper size (ViT-S trunk), Octo-Base is `base()` (ViT-B trunk)
+Variants: Octo-Small is the paper size (ViT-S trunk), Octo-Base is `base()` (ViT-B trunk); ConRFT's actor (arXiv
+  2502.05450) acts in a step or two by `Config.consistency`, here without its critic
 Ours: not yet measured; command: embodia bench zoo --policy octo
 Deviations: the state is one more token a step (the authors add it in fine-tuning); goal pictures are not read; only the
   newest read-out acts and learns; DDIM, not DDPM; convolutions are not weight-standardised; tiny sees through keypoints
@@ -27,6 +28,7 @@ from embodia.nn.dit import BlockSizes
 from embodia.nn.normalize import Mode, Normalizer
 from embodia.parts.backbones.block import BlockTransformer
 from embodia.parts.compose import Composition, Inference, Parts, chunked
+from embodia.parts.decoders.consistency import ConsistencyConfig, ConsistencyDecoder
 from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
 from embodia.parts.decoders.mlp import MlpConfig, MlpDenoiser
 from embodia.parts.encoders.conv_stem import ConvStemConfig
@@ -47,7 +49,10 @@ def _head() -> DiffusionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and choices; the defaults are Octo-Small's. `window` positions in time can be told apart."""
+    """Sizes and choices; the defaults are Octo-Small's. `window` positions in time can be told apart.
+
+    `consistency` takes the place of `diffusion`.
+    """
 
     chunk: int = 4
     history: int = 2
@@ -59,6 +64,7 @@ class Config:
     heads: int = 6
     head: MlpConfig = field(default_factory=MlpConfig)
     diffusion: DiffusionConfig = field(default_factory=_head)
+    consistency: ConsistencyConfig | None = None
     normalization: Mode = "mean_std"
     inference: Inference = field(default_factory=Inference)
 
@@ -106,10 +112,16 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     parts = Parts(
         encoders=encoders,
         backbone=BlockTransformer(sizes, config.depth, {**attention, "readout": (*sensed, "readout")}, steps, learned),
-        decoder=ChunkDiffusion(config.diffusion, net, actions.dim, config.chunk, read=("readout",)),
+        decoder=_decoder(config, net, actions.dim),
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
         history=config.history,
         inference=config.inference,
     )
     return Composition(chunked(contract, config.chunk), parts)
+
+
+def _decoder(config: Config, net: nn.Module, dim: int) -> nn.Module:
+    if config.consistency is not None:
+        return ConsistencyDecoder(config.consistency, net, dim, config.chunk, read=("readout",))
+    return ChunkDiffusion(config.diffusion, net, dim, config.chunk, read=("readout",))

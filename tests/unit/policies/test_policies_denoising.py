@@ -11,8 +11,9 @@ import torch
 from embodia.core.invent import invent_batch, invent_observation
 from embodia.parts.acting import Carry
 from embodia.parts.compose import Composition
+from embodia.parts.decoders.consistency import ConsistencyConfig
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
-from embodia.policies import PolicySpec, make, octo
+from embodia.policies import PolicySpec, complete, make, octo
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 from bodies import gripper_arm, published_body, statistics
@@ -128,3 +129,37 @@ def test_rdt_knows_the_rate_of_control():
     assert fast_policy.decoder.net.rate_hz == 50
     slow_actions = slow_policy.act(seen, None, rng())[0].actions
     assert not np.allclose(fast_policy.act(seen, None, rng())[0].actions, slow_actions, atol=1e-7)
+
+
+class Counted(torch.nn.Module):
+    """A denoiser that counts how often it is asked."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net, self.calls, self.seen = net, 0, None
+
+    def condition(self, context, n=1):
+        self.seen = tuple(context.groups)
+        return self.net.condition(context, n)
+
+    def forward(self, told, noisy, time):
+        self.calls += 1
+        return self.net(told, noisy, time)
+
+
+FEW_STEPS = {"octo": ("readout",), "diffusion_policy": ("state", "image", "language")}
+"""Designs with a few-step head in place of diffusion, and what it is told."""
+
+
+@pytest.mark.parametrize("name", sorted(FEW_STEPS))
+def test_a_few_step_head_takes_the_place_of_diffusion(name):
+    config = complete(PolicySpec(name=name, size="tiny", contract=ARM)).config
+    policy = tiny(name, config=replace(config, consistency=ConsistencyConfig(levels=6, sample_steps=2)))
+    assert set(policy.state_dict()) == set(tiny(name).state_dict())
+    policy.decoder.net = counted = Counted(policy.decoder.net)
+    seen = invent_observation(ARM, 1, history=policy.history)
+    acted, again = (policy.act(seen, None, rng())[0].actions for _ in range(2))
+    assert counted.calls == 4 and set(counted.seen) == set(FEW_STEPS[name])
+    assert acted.shape[-1] == ARM.action.dim and (acted == again).all()
+    terms = policy.loss_terms(batch_for(policy), rng())
+    assert set(terms) == {"consistency"} and bool((terms["consistency"] > 0).all())

@@ -19,6 +19,7 @@ from embodia.core.protocols import Context
 from embodia.core.types import ActionChunk
 from embodia.nn.noise import integers, normal
 from embodia.nn.reduce import Reduction, reduce_chunk
+from embodia.parts.decoders.told import condition_on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +44,18 @@ class ConsistencyConfig:
 
 
 class ConsistencyDecoder(nn.Module):
-    """Chunks (B H A), normalised, by a `Denoiser` `net` whose time is the number of the level."""
+    """Chunks (B H A), normalised, by a `Denoiser` `net` whose time is the number of the level.
+
+    `read` names the groups the network sees, empty = all.
+    """
 
     deviations: Tensor
 
-    def __init__(self, config: ConsistencyConfig, net: nn.Module, action_dim: int, chunk: int) -> None:
+    def __init__(
+        self, config: ConsistencyConfig, net: nn.Module, action_dim: int, chunk: int, read: tuple[str, ...] = ()
+    ) -> None:
         super().__init__()
-        self.config, self.net, self.shape = config, net, (chunk, action_dim)
+        self.config, self.net, self.shape, self.read = config, net, (chunk, action_dim), read
         self.register_buffer("deviations", deviations(config), persistent=False)
 
     def loss_terms(self, context: Context, chunk: ActionChunk, rng: torch.Generator | None) -> Mapping[str, Tensor]:
@@ -57,7 +63,7 @@ class ConsistencyDecoder(nn.Module):
         draws, actions = self.config.draws, chunk.actions.repeat_interleave(self.config.draws, 0)
         noise = normal(tuple(actions.shape), actions, rng)
         level = integers(self.config.levels - 1, (len(actions),), actions, rng)
-        told = self.net.condition(context, draws)  # type: ignore[operator]
+        told = condition_on(self.net, self.read, context, draws)
         above, below = self.deviations[level + 1][:, None, None], self.deviations[level][:, None, None]
         found = self.answer(told, actions + above * noise, level + 1)
         with torch.no_grad():
@@ -86,7 +92,7 @@ class ConsistencyDecoder(nn.Module):
     ) -> Tensor:
         """(B n H A): from noise to actions, back to half the levels, and again; `prefix` (B P A) is kept exactly."""
         like = next(iter(context.groups.values())).tokens.float()
-        rows, told = len(like) * n, self.net.condition(context, n)  # type: ignore[operator]
+        rows, told = len(like) * n, condition_on(self.net, self.read, context, n)
         clean = like.new_zeros(rows, *self.shape)
         for level in self._levels(steps or self.config.sample_steps):
             noisy = clean + self.deviations[level] * normal(tuple(clean.shape), clean, rng)

@@ -22,6 +22,7 @@ from embodia.core.protocols import Context
 from embodia.core.types import ActionChunk
 from embodia.nn.noise import integers, normal, uniform
 from embodia.nn.reduce import Reduction, reduce_chunk
+from embodia.parts.decoders.told import condition_on
 
 
 class Denoiser(Protocol):
@@ -114,7 +115,7 @@ class ChunkDiffusion(nn.Module):
             "sample": actions,
             "v_prediction": signal.sqrt() * noise - (1 - signal).sqrt() * actions,
         }[self.config.prediction]
-        difference = self.net(self._read(context, draws), noisy, time) - target
+        difference = self.net(condition_on(self.net, self.read, context, draws), noisy, time) - target
         return reduce_chunk(difference.square(), valid, self.config.reduction).view(-1, draws).mean(1)
 
     def sample(
@@ -143,12 +144,12 @@ class ChunkDiffusion(nn.Module):
 
     def condition(self, context: Context, n: int = 1) -> tuple[Any, ...]:
         """What the network is told, made once a decision: with guidance also what it is told when told nothing."""
-        told = self._read(context, n)
+        told = condition_on(self.net, self.read, context, n)
         if self.blank is None or self.config.guidance == 1.0:
             return (told,)
         rows = len(next(iter(context.groups.values())).tokens)
         everyone = torch.ones(rows, dtype=torch.bool, device=self.blank.device)
-        return told, self._read(self._blanked(context, everyone), n)
+        return told, condition_on(self.net, self.read, self._blanked(context, everyone), n)
 
     def walk(self, context: Context, rng: torch.Generator | None, steps: int | None = None) -> Tensor:
         """A stochastic walk from noise to a chunk with all its stations, (B steps+1 H A), noise first (DDIM, eta 1)."""
@@ -201,11 +202,6 @@ class ChunkDiffusion(nn.Module):
             return told
         untold = self.net(fixed[1], x, times)
         return untold + self.config.guidance * (told - untold)
-
-    def _read(self, context: Context, n: int) -> Any:
-        if self.read:
-            context = replace(context, groups={name: context.groups[name] for name in self.read})  # type: ignore[type-var]
-        return self.net.condition(context, n)  # type: ignore[operator]
 
     def _blanked(self, context: Context, hidden: Tensor) -> Context:
         """The context with the tokens of the groups that are read replaced in the rows that are `hidden` (B,)."""

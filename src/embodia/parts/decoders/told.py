@@ -19,6 +19,13 @@ from embodia.nn.film import Film
 from embodia.nn.groups import token_mask
 
 
+def condition_on(net: nn.Module, read: tuple[str, ...], context: Context, n: int) -> Any:
+    """What the denoiser `net` makes of the groups `read`, all of them when empty; every row n times."""
+    if read:
+        context = replace(context, groups={name: context.groups[name] for name in read})  # type: ignore[type-var]
+    return net.condition(context, n)  # type: ignore[operator]
+
+
 class ToldDenoiser(nn.Module):
     """A denoiser `net` that reads one token of `width`, made of the groups `read` and the newest raw "proprio".
 
