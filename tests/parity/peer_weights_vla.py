@@ -40,9 +40,10 @@ def shrink_pi(peer, base):
             vlm, expert = self.paligemma_with_expert.paligemma, self.paligemma_with_expert.gemma_expert
             width, words = sizes["gemma_2b"].width, request["words"]
             vlm.model.multi_modal_projector.linear = nn.Linear(request["vision"]["hidden_size"], width)
-            vlm.model.language_model.embed_tokens = nn.Embedding(words, width)
+            table = vlm.model.language_model.embed_tokens  # scales what it gives, so it is cut and not replaced
+            table.weight, table.num_embeddings = nn.Parameter(table.weight[:words].clone()), words
             vlm.lm_head = nn.Linear(width, words, bias=False)
-            vlm.lm_head.weight = vlm.model.language_model.embed_tokens.weight
+            vlm.lm_head.weight = table.weight
             expert.lm_head = nn.Linear(sizes["gemma_300m"].width, words, bias=False)
 
     return Small

@@ -114,7 +114,7 @@ def test_checkpoints_cross_both_ways(kind, tmp_path, monkeypatch):
     facts = {
         "peer": "lerobot 0.6.1: save_pretrained and from_pretrained of policy and processors",
         "largest_absolute_difference": {kind: found},
-        "tolerance": 1e-5,
+        "tolerance": 1e-4,
         "precision": "float32",
         "command": "EMBODIA_STORE_RESULTS=1 python -m pytest tests/parity/test_parity_lerobot_weights.py",
         "versions": {"torch": version("torch"), "lerobot": "0.6.1"},
@@ -123,7 +123,7 @@ def test_checkpoints_cross_both_ways(kind, tmp_path, monkeypatch):
         "tensor is lost; sentences differ in length, and pictures have another shape than the network's",
     }
     store("parity_lerobot_weights.json", facts, part=True)
-    assert max(found.values()) <= 1e-5, found
+    assert max(found.values()) <= 1e-4, found
 
 
 @pytest.fixture(autouse=True)

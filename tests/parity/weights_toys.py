@@ -33,7 +33,10 @@ SHARED = {"chunk_size": CHUNK, "n_action_steps": 4, "max_action_dim": PADDED, "m
 PI_CONFIG = {**SHARED, "dtype": "float32", "image_resolution": [28, 28], "tokenizer_max_length": 96}
 SMOL = {**SHARED, "resize_imgs_with_padding": [32, 32], "num_vlm_layers": 4, "expert_width_multiplier": 0.75}
 CASES = {"pi0": PI_CONFIG, "pi05": PI_CONFIG, "smolvla": SMOL}
-TIED = {"model.paligemma_with_expert.paligemma.lm_head.weight"}
+TIED = {
+    "model.paligemma_with_expert.paligemma.lm_head.weight",
+    "model.paligemma_with_expert.paligemma.model.language_model.embed_tokens.weight",
+}
 """A tensor that a file of shared tensors may hold under either of two names."""
 
 

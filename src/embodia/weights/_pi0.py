@@ -46,6 +46,8 @@ _READER = {
 }
 _EXPERT = {part: name for part, name in _PI0.items() if name.startswith("decoder.")}
 _PALIGEMMA = "paligemma_with_expert.paligemma."
+_NESTED = "vision_model."
+"""Stands behind "vision_tower." in public files and in transformers 5.5; 5.23 leaves it out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ TRANSFORMERS = Layout(
 
 LEROBOT = Layout(
     beginnings={
-        "tower": f"{_PALIGEMMA}model.vision_tower.",
+        "tower": f"{_PALIGEMMA}model.vision_tower.{_NESTED}",
         "projector": f"{_PALIGEMMA}model.multi_modal_projector.linear.",
         "words": f"{_PALIGEMMA}model.language_model.embed_tokens.",
         "prefix": f"{_PALIGEMMA}model.language_model.",
@@ -141,7 +143,7 @@ def read(state: Mapping[str, Tensor], layout: Layout = TRANSFORMERS) -> dict[str
     """A public state dictionary under our names. Raises `CheckpointError` naming a tensor that no rule knows."""
     found: dict[str, Tensor] = {}
     for name, tensor in state.items():
-        plain = name.replace("vision_tower.vision_model.", "vision_tower.").removeprefix(layout.leading)
+        plain = _towered(name, layout).removeprefix(layout.leading)
         if plain == layout.tied:
             found.setdefault(f"{layout.ours['words']}weight", tensor)
         elif not plain.startswith(layout.unused):
@@ -157,6 +159,13 @@ def write(state: Mapping[str, Tensor], layout: Layout = TRANSFORMERS) -> dict[st
     inner = tuple((ours, theirs) for theirs, ours in _INNER)
     kept = {name: tensor for name, tensor in state.items() if "_units." not in name}
     return {_translate(name, layout.ours, layout.beginnings, inner): tensor for name, tensor in kept.items()}
+
+
+def _towered(name: str, layout: Layout) -> str:
+    """A name of the tower as the layout spells it, whichever of the two ways a file has it."""
+    flat = name.replace(f"vision_tower.{_NESTED}", "vision_tower.")
+    nested = layout.beginnings["tower"].endswith(f"vision_tower.{_NESTED}")
+    return flat.replace("vision_tower.", f"vision_tower.{_NESTED}") if nested else flat
 
 
 def _translate(

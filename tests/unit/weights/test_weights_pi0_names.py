@@ -21,7 +21,7 @@ OURS = (
 )
 PEER = "paligemma_with_expert."
 PUBLIC = (
-    f"{PEER}paligemma.model.vision_tower.embeddings.patch_embedding.weight",
+    f"{PEER}paligemma.model.vision_tower.vision_model.embeddings.patch_embedding.weight",
     f"{PEER}paligemma.model.multi_modal_projector.linear.bias",
     f"{PEER}paligemma.model.language_model.embed_tokens.weight",
     "state_proj.weight",
@@ -44,8 +44,8 @@ def test_lerobot_names():
     assert write(numbered(OURS), LEROBOT) == numbered(PUBLIC)
 
 
-def test_leading_model_and_old_tower_names_are_understood():
-    old = [f"model.{name}".replace("vision_tower.", "vision_tower.vision_model.") for name in PUBLIC]
+def test_leading_model_and_flat_tower_names_are_understood():
+    old = [f"model.{name}".replace("vision_tower.vision_model.", "vision_tower.") for name in PUBLIC]
     assert read(numbered(old), LEROBOT) == numbered(OURS)
 
 
