@@ -41,6 +41,7 @@ class DiffusionVlaConfig:
 
     told     "token": one learned token that the model reads last; "mean": the mean of its hidden states and the raw
              state; "sequence": the model denoises by itself, `net` is then None
+    spelled  pieces in place of the learned token; the head is told the hidden state of the last one
     net      the denoiser
     thought  what is said before acting and modulates the mean; `answers` names the kind of text it learns from
     ahead    steps at which a small head estimates states to come, as one more token and loss; needs one sentence vector
@@ -52,6 +53,7 @@ class DiffusionVlaConfig:
     thought: ThoughtConfig | None = None
     answers: str = ""
     told: Literal["token", "mean", "sequence"] = "token"
+    spelled: tuple[int, ...] = ()
     net: NetConfig = field(default_factory=lambda: DitConfig(width=192, depth=3, heads=6))
     diffusion: DiffusionConfig = field(default_factory=lambda: DiffusionConfig(draws=4))
     ahead: tuple[int, ...] = ()
@@ -78,9 +80,13 @@ class DiffusionVla:
 def diffusion_vla(contract: Contract, config: DiffusionVlaConfig) -> DiffusionVla:
     """Encoders, model and head with random weights for a body's contract."""
     seen, actions, width = contract.observation, contract.action, config.vlm.model.width
-    token = {"cognition": LearnedTokens("cognition", 1, width)} if config.told == "token" else {}
+    learned = config.told == "token" and not config.spelled
+    token = {"cognition": LearnedTokens("cognition", 1, width)} if learned else {}
+    pieces = {"pause": config.spelled[:-1], "cognition": config.spelled[-1:]} if config.spelled else {}
     outputs, ahead = config.told != "sequence", ("ahead",) if config.ahead else ()
-    encoders, backbone = vision_language(config.vlm, seen, outputs=outputs, extra=token, ahead=bool(ahead))
+    encoders, backbone = vision_language(
+        config.vlm, seen, outputs=outputs, extra=token, ahead=bool(ahead), spelled=pieces
+    )
     if config.told == "mean":
         read = (*encoders, *ahead)
         encoders["proprio"] = StateVector("proprio")

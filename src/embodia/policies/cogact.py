@@ -50,7 +50,9 @@ def preset(size: str) -> Config:
     diffusion = DiffusionConfig(draws=8, drop=0.1, guidance=1.5)
     if size == "small":
         return Config(chunk=16, vlm=small_vlm(), net=ACTION_MODELS["small"], diffusion=diffusion)
-    return Config(chunk=16, vlm=prismatic_llama2_7b(), net=ACTION_MODELS["base"], diffusion=diffusion)
+    told, vlm = (29871, 2), prismatic_llama2_7b()
+    net = ACTION_MODELS["base"]
+    return Config(chunk=16, vlm=vlm, spelled=told, net=net, diffusion=diffusion, normalization="quantile")
 
 
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:

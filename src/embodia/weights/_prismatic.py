@@ -62,10 +62,12 @@ HEADS = 16
 """Of both towers in every published size; the files do not say it."""
 
 
-def vlm_of(tensors: Mapping[str, Tensor], fields: Fields, folder: Path, pixels: Sequence[int]) -> VlmConfig:
+def vlm_of(
+    tensors: Mapping[str, Tensor], fields: Fields, folder: Path, pixels: Sequence[int], epsilon: float = 1e-6
+) -> VlmConfig:
     """The vision-language model of a file's tensors; heads and constants of the language model are in `fields`.
 
-    `pixels` are the sizes of the picture for both towers. Raises `CheckpointError` for what cannot be built,
+    `pixels` are the sizes of the picture for both towers, `epsilon` holds where the file says none. Raises `CheckpointError` for what cannot be built,
     `MissingFileError` naming a tensor that sizes are read from.
     """
     fields.require("text_config.model_type", "llama", default="llama")
@@ -82,7 +84,7 @@ def vlm_of(tensors: Mapping[str, Tensor], fields: Fields, folder: Path, pixels: 
         kv_heads=fields.get("text_config.num_key_value_heads", heads),
         mlp_width=hidden,
         theta=fields.get("text_config.rope_theta", 10000.0),
-        epsilon=fields.get("text_config.rms_norm_eps", 1e-6),
+        epsilon=fields.get("text_config.rms_norm_eps", epsilon),
     )
     pieces = folder / PIECES
     text = replace(base.text, vocabulary=rows, file=str(pieces) if pieces.is_file() else "")
@@ -138,7 +140,7 @@ def statistics(folder: Path, contract: Contract, fields: Fields) -> dict[str, Fe
     is named like its embodiment. Raises `CheckpointError`, and `ContractError` for actions of another size.
     """
     file = folder / STATISTICS
-    known = read_json(file) if file.is_file() else fields.get("norm_stats", None)
+    known: Any = read_json(file) if file.is_file() else fields.get("norm_stats", None)
     file = file if file.is_file() else fields.file
     if not isinstance(known, dict) or not known:
         raise CheckpointError("the checkpoint does not say its units", file=file, leaf="norm_stats")
@@ -181,7 +183,7 @@ def _feature(entry: Any, name: str, file: Path) -> FeatureStatistics:
     item = entry.get(name) if isinstance(entry, dict) else None
     if not isinstance(item, dict) or not {"mean", "std", "min", "max"} <= item.keys():
         raise CheckpointError("mean, std, min and max are not all there", file=file, leaf=name)
-    mask = item.get("mask", [True] * len(item["mean"]))
+    mask = item.get("mask") or [True] * len(item["mean"])
 
     def row(figure: str, fallback: str, still: float) -> tuple[float, ...]:
         values = item.get(figure, item[fallback])
