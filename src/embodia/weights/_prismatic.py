@@ -67,8 +67,8 @@ def vlm_of(
 ) -> VlmConfig:
     """The vision-language model of a file's tensors; heads and constants of the language model are in `fields`.
 
-    `pixels` are the sizes of the picture for both towers, `epsilon` holds where the file says none. Raises `CheckpointError` for what cannot be built,
-    `MissingFileError` naming a tensor that sizes are read from.
+    `pixels` are the sizes of the picture for both towers, `epsilon` holds where the file says none. Raises
+    `CheckpointError` for what cannot be built, `MissingFileError` naming a tensor that sizes are read from.
     """
     fields.require("text_config.model_type", "llama", default="llama")
     fields.require("text_config.hidden_act", "silu", default="silu")
