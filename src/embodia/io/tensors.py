@@ -49,6 +49,12 @@ def load_tensors(path: str | Path, framework: Framework = "numpy") -> dict[str, 
             raise CorruptFileError(f"a tensor cannot be read: {error}", file=path) from error
 
 
+def tensor_names(path: str | Path) -> tuple[str, ...]:
+    """The names in a file, nothing else is read. Raises `MissingFileError` or `CorruptFileError`."""
+    with _opened(path, "numpy") as file:
+        return tuple(sorted(file.keys()))
+
+
 def load_metadata(path: str | Path) -> dict[str, str]:
     """The text facts stored with the tensors. Raises `MissingFileError` or `CorruptFileError`."""
     with _opened(path, "numpy") as file:

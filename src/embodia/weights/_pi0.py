@@ -7,7 +7,7 @@ accounted for; a name that no rule knows is an error, never skipped, except the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -118,6 +118,9 @@ LEROBOT_PI05 = Layout(
     leading="model.",
 )
 """LeRobot's PI05Policy: time steers the expert's norms, the state is in the prompt."""
+
+OPENPI, OPENPI_PI05 = replace(LEROBOT, leading=""), replace(LEROBOT_PI05, leading="")
+"""openpi's PI0Pytorch: the same names without the word that all of LeRobot's begin with."""
 
 LEROBOT_SMOLVLA = Layout(
     beginnings={

@@ -23,6 +23,7 @@ EXAMPLES = (
     "embodia weights import downloads/act_aloha --out runs/act --contract aloha.json",
     "embodia weights import downloads/openvla-7b --out runs/openvla --contract bridge_orig.json",
     "embodia weights import downloads/smolvla_base --out runs/smolvla --data data/so100",
+    "embodia weights import downloads/pi0_droid --out runs/pi0 --data data/droid",
     "embodia weights export runs/act --layout lerobot_act --out exported",
 )
 
