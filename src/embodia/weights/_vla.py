@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from embodia.core.errors import ConfigError
@@ -127,5 +126,5 @@ def named(tensors: Mapping[str, Tensor], layout: Layout, expert: int = 0) -> dic
     if _WORDS in found:
         found[_HEAD] = found[_WORDS].clone()
         if expert:
-            found[_SILENT] = torch.zeros(len(found[_WORDS]), expert)
+            found[_SILENT] = found[_WORDS].new_zeros(len(found[_WORDS]), expert)
     return {f"{layout.leading}{name}": tensor for name, tensor in found.items()}

@@ -83,7 +83,7 @@ def config_of(facts: _lerobot.Facts, pieces: int, file: str = _PIECES) -> Config
         normalization=facts.mode(),
     )
     text = replace(base.vlm.text, vocabulary=pieces, file=file, length=facts.get("tokenizer_max_length"))
-    vision = replace(base.vlm.vision, pixels=pixels, fit="corner", smooth=False)  # type: ignore[call-arg]
+    vision = replace(base.vlm.vision, pixels=pixels, fit="corner", smooth=False)  # type: ignore[arg-type]
     model = replace(model, vlm=replace(model.vlm, vision=vision, text=text))
     return Config(chunk=facts.get("chunk_size"), model=model, inference=Inference(execute=facts.get("n_action_steps")))
 
@@ -142,7 +142,7 @@ def _unfolded(tensors: Mapping[str, Tensor], shuffle: int) -> dict[str, Tensor]:
 def _sized(base: FlowVlaConfig, depth: int, width: int, every: int) -> FlowVlaConfig:
     """A public model's policy with `depth` layers and an expert of `width`."""
     expert = replace(base.expert, width=width, mlp_width=hidden(width), depth=depth)
-    reader = replace(base.vlm.model, depth=depth)  # type: ignore[call-arg]
+    reader = replace(base.vlm.model, depth=depth)  # type: ignore[arg-type]
     return replace(base, vlm=replace(base.vlm, model=reader), expert=expert, kind=ExpertConfig(self_every=every))
 
 
@@ -156,7 +156,7 @@ def _public(model: Any, contract: Contract) -> str:
         raise ConfigError("LeRobot's puts pictures into the lower right corner, not averaged", leaf="model.vlm.vision")
     for name, base in MODELS.items():
         same = _sized(base, model.vlm.model.depth, model.expert.width, model.kind.self_every)
-        vision = replace(same.vlm.vision, pixels=eye.pixels, fit=eye.fit, smooth=eye.smooth)  # type: ignore[call-arg]
+        vision = replace(same.vlm.vision, pixels=eye.pixels, fit=eye.fit, smooth=eye.smooth)  # type: ignore[arg-type]
         words = replace(same.vlm.text, vocabulary=text.vocabulary, file=text.file, length=text.length)
         same = replace(same, vlm=replace(same.vlm, vision=vision, text=words), padded=model.padded)
         if replace(same, flow=model.flow, normalization=model.normalization) == model:

@@ -222,6 +222,28 @@ def test_published_names_and_shapes():
     assert sum(tensor.numel() for tensor in found.values()) == 450_046_176
 
 
+def test_published_names_and_shapes_of_pi05():
+    model = replace(pi05.PAPER, thought=None)
+    with torch.device("meta"):
+        policy = make(PolicySpec(name="pi05", size="paper", contract=BODY, config=pi05.Config(model=model)))
+    found = lerobot_pi05.theirs(policy.state_dict(), 1024)
+    expert, reader = "model.paligemma_with_expert.gemma_expert.", "model.paligemma_with_expert.paligemma."
+    expected = {
+        f"{expert}model.layers.17.input_layernorm.dense.weight": (3072, 1024),
+        f"{expert}model.norm.dense.bias": (3072,),
+        f"{expert}lm_head.weight": (257152, 1024),
+        f"{reader}lm_head.weight": (257152, 2048),
+        f"{reader}model.language_model.layers.17.post_attention_layernorm.weight": (2048,),
+        f"{reader}model.vision_tower.vision_model.embeddings.patch_embedding.weight": (1152, 3, 14, 14),
+        f"{reader}model.multi_modal_projector.linear.weight": (2048, 1152),
+        "model.time_mlp_in.weight": (1024, 1024),
+        "model.action_out_proj.weight": (32, 1024),
+    }
+    assert {name: tuple(found[name].shape) for name in expected} == expected
+    silent = (f"{expert}lm_head.weight", f"{reader}lm_head.weight")
+    assert sum(tensor.numel() for name, tensor in found.items() if name not in silent) == 3_353_433_872
+
+
 def test_what_the_other_program_cannot_say_is_refused(toys, tmp_path):
     thinking = replace(toys["pi05"].model, thought=pi05.PAPER.thought)
     averaged = replace(toys["smolvla"].model, vlm=replace(toys["smolvla"].model.vlm, vision=TOWER))
