@@ -20,11 +20,10 @@ from embodia.evaluation.zoo.rows import LEARNS, Row, protocols
 KINDS: Mapping[str, str] = {
     "head": "Action heads",
     "bb": "Backbones",
-    "vis": "Eyes",
     "link": "Links",
     "reason": "Words",
 }
-"""Prefix of a part in a composition line -> the heading of its comparison."""
+"""Prefix of a part in a composition line -> the heading of its comparison. Not the eyes: tiny sizes share theirs."""
 
 
 def page(rows: Sequence[Row], compositions: Mapping[str, str], own: Sequence[Row] = ()) -> str:
