@@ -21,12 +21,13 @@ from embodia.nn.attention import KeyValue, Table
 from embodia.nn.dropout import dropout
 from embodia.nn.groups import repeat_rows
 from embodia.nn.positional import step_positions
-from embodia.nn.rms import RMSNorm
+from embodia.nn.rms import RMSNorm, SpreadNorm
 from embodia.nn.rope import rotate
 from embodia.nn.scaled_dot import attend
 
-Norm = Literal["plain", "affine", "rms"]
-"""Layer norm without weights (DiT), with weights (most transformers), or root mean square (RDT)."""
+Norm = Literal["plain", "affine", "rms", "spread"]
+"""Layer norm without weights (DiT), with weights (most transformers), root mean square (RDT's paper), or what timm
+called so until 1.0.3, with which RDT was published: divided by the deviation, the mean left in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +72,9 @@ class NormedAttention(nn.Module):
         self.heads, self.dropout = sizes.heads, sizes.dropout
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(memory or width, 2 * width)
-        self.query_norm = RMSNorm(head, "llama") if sizes.qk_norm else nn.Identity()
-        self.key_norm = RMSNorm(head, "llama") if sizes.qk_norm else nn.Identity()
+        within: Norm = "spread" if sizes.norm == "spread" else "rms"
+        self.query_norm = norm(within, head) if sizes.qk_norm else nn.Identity()
+        self.key_norm = norm(within, head) if sizes.qk_norm else nn.Identity()
         self.out = nn.Linear(width, width)
 
     def remember(self, memory: Tensor, table: Table | None = None) -> KeyValue:
@@ -204,6 +206,8 @@ def norm(kind: Norm, width: int) -> nn.Module:
     """The norm of that kind over the last dimension."""
     if kind == "rms":
         return RMSNorm(width, "llama")
+    if kind == "spread":
+        return SpreadNorm(width)
     return nn.LayerNorm(width, eps=1e-6 if kind == "plain" else 1e-5, elementwise_affine=kind == "affine")
 
 

@@ -20,12 +20,14 @@ class ProjectorConfig:
              the features (Prismatic); "none": features have the width already
     shuffle  rows and columns of cells folded into one token of shuffle^2 times the channels (pixel shuffle)
     norm     a layer norm before the layers (InternVL)
+    tanh     GELU's approximation between the layers (RDT)
     """
 
     kind: Literal["linear", "mlp", "fused", "none"] = "linear"
     shuffle: int = 1
     norm: bool = False
     bias: bool = True
+    tanh: bool = False
 
 
 def projector(config: ProjectorConfig, channels: int, width: int) -> nn.Module:
@@ -37,7 +39,7 @@ def projector(config: ProjectorConfig, channels: int, width: int) -> nn.Module:
     sizes = {"linear": (width,), "mlp": (width, width), "fused": (4 * channels, width, width)}[config.kind]
     layers: list[nn.Module] = [nn.LayerNorm(channels)] if config.norm else []
     for index, (before, after) in enumerate(zip((channels, *sizes), sizes, strict=False)):
-        layers += [nn.GELU()] if index else []
+        layers += [nn.GELU(approximate="tanh" if config.tanh else "none")] if index else []
         layers.append(nn.Linear(before, after, bias=config.bias))
     return nn.Sequential(*layers)
 

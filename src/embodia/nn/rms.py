@@ -29,3 +29,15 @@ class RMSNorm(nn.Module):
         if self.variant == "gemma":
             return F.rms_norm(x.float(), shape, 1.0 + self.weight.float(), self.epsilon).to(x.dtype)
         return F.rms_norm(x.float(), shape, None, self.epsilon).to(x.dtype) * self.weight
+
+
+class SpreadNorm(nn.Module):
+    """x / deviation(x) times a learned scale; the mean is not taken away (timm's `RmsNorm` up to 1.0)."""
+
+    def __init__(self, width: int, epsilon: float = 1e-6) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.var(-1, keepdim=True) + self.epsilon) * self.weight

@@ -8,7 +8,8 @@ Composition: vis.vit(siglip So400m/14 384, 3 cameras x 2 frames, frozen) + txt.t
   [train: clean actions]
 Published: 1.2 B without the frozen encoders; 1,228,319,872 by the public code's shapes at 4,374 image tokens
 Ours: not yet measured; command: embodia bench zoo --policy rdt
-Deviations: a body's state and actions fill the unified vector from its beginning, not by physical meaning; conditions
+Deviations: a body's state and actions fill the unified vector from its beginning (public weights are laid out anew
+  for that, see `weights/rdt.py`); norms of the paper size divide by the deviation, as the public program's; conditions
   are not dropped at random in training; actions are clipped to their range while sampling; tiny sees through keypoints
   that the sentence steers, reads a frozen MiniLM vector as four tokens, one frame, and draws four noises for each.
 """
@@ -16,7 +17,7 @@ Deviations: a body's state and actions fill the unified vector from its beginnin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 
@@ -50,8 +51,8 @@ class Config:
     chunk: int = 64
     history: int = 2
     vision: EyesConfig = field(default_factory=lambda: SiglipConfig(pixels=384))
-    text: T5Config | None = field(default_factory=lambda: T5Config(size="xxl", length=1024))
-    dit: DitConfig = field(default_factory=_dit)
+    text: T5Config | None = field(default_factory=lambda: T5Config(size="xxl", length=1024, tanh=True))
+    dit: DitConfig = field(default_factory=lambda: replace(_dit(), norm="spread"))
     unified: int = 128
     diffusion: DiffusionConfig = field(default_factory=_solver)
     normalization: Mode = "min_max"
@@ -80,7 +81,9 @@ def preset(size: str) -> Config:
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
     """The policy with random weights for a body's contract; published vision and text encoders are frozen."""
     seen, actions, known, width = contract.observation, contract.action, statistics or {}, config.dit.width
-    image = eyes(config.vision, seen, width, projector=ProjectorConfig(kind="mlp" if config.text else "linear"))
+    image = eyes(
+        config.vision, seen, width, projector=ProjectorConfig(kind="mlp" if config.text else "linear", tanh=True)
+    )
     encoders: dict[str, nn.Module] = {"state": StateVector(), "image": image}
     tokens: int = image.tokens  # type: ignore[assignment]
     memories = {"image": tokens * config.history}

@@ -26,13 +26,17 @@ _SIZES: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class T5Config:
-    """Which encoder, how many pieces a sentence has at most, and the vocabulary file; "" reads bytes."""
+    """Which encoder, how many pieces a sentence has at most, and the vocabulary file; "" reads bytes.
+
+    `tanh` takes GELU's approximation in a deep projection (RDT).
+    """
 
     kind: Literal["t5"] = "t5"
     size: Literal["base", "xxl"] = "base"
     length: int = 16
     file: str = ""
     vocabulary: int = 32128
+    tanh: bool = False
 
 
 class T5Tokens(nn.Module):
@@ -46,7 +50,7 @@ class T5Tokens(nn.Module):
         sizes = Sizes(**_SIZES[config.size], d_kv=64, vocab_size=config.vocabulary)
         self.tokenizer = tokenizer
         self.model = T5EncoderModel(sizes).requires_grad_(False)
-        self.project = projection(sizes.d_model, width, deep)
+        self.project = projection(sizes.d_model, width, deep, tanh=config.tanh)
 
     def forward(self, observation: Observation) -> TokenGroup:
         """Padding is masked."""
