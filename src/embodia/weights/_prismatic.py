@@ -183,10 +183,10 @@ def _feature(entry: Any, name: str, file: Path) -> FeatureStatistics:
     item = entry.get(name) if isinstance(entry, dict) else None
     if not isinstance(item, dict) or not {"mean", "std", "min", "max"} <= item.keys():
         raise CheckpointError("mean, std, min and max are not all there", file=file, leaf=name)
-    mask = item.get("mask") or [True] * len(item["mean"])
+    mask: list[bool] = item.get("mask") or [True] * len(item["mean"])
 
     def row(figure: str, fallback: str, still: float) -> tuple[float, ...]:
-        values = item.get(figure, item[fallback])
+        values: list[float] = item[figure] if figure in item else item[fallback]
         return tuple(float(value) if told else still for value, told in zip(values, mask, strict=True))
 
     return FeatureStatistics(

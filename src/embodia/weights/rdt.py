@@ -27,7 +27,12 @@ from embodia.weights._names import Names
 
 POLICY = "rdt"
 EYES, WORDS, BIN = "siglip-so400m-patch14-384", "t5-v1_1-xxl", "pytorch_model.bin"
-_ARM = (("arm_joint_pos", 0), ("gripper_joint_pos", 10), ("gripper_open", 10), ("arm_joint_vel", 15))
+_ARM: tuple[tuple[str, int], ...] = (
+    ("arm_joint_pos", 0),
+    ("gripper_joint_pos", 10),
+    ("gripper_open", 10),
+    ("arm_joint_vel", 15),
+)
 _ARM += (("gripper_joint_vel", 25), ("eef_pos", 30), ("eef_angle", 33), ("eef_vel", 39), ("eef_angular_vel", 42))
 PLACES: Mapping[str, int] = {
     **{f"{side}_{name}": first + place for side, first in (("right", 0), ("left", 50)) for name, place in _ARM},
