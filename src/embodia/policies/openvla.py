@@ -6,7 +6,7 @@ Source: arXiv 2406.09246
 Composition: vis.dual(vis.vit dinov2, vis.vit siglip) -> fuse.projector(3 layers) -> bb.vlm(llama 2 7B, causal) ->
   tok.uniform(256) + tok.vocab_map -> head.ar, one id a dimension [train: obj.ce]
 Published: 7,541,237,184 parameters; LIBERO 85 / 88 / 79 / 54 %
-Ours: not yet measured; command: embodia bench zoo --policy openvla
+Ours: 51 % (44-58, n 200) on Desk, tiny: results/zoo/openvla.json; command: embodia bench zoo --policy openvla
 Deviations: towers are built without the layers whose output nobody reads; tiny and small say chunks of several steps in
   a table of their own, see the state, and read the sentence as one frozen MiniLM vector; tiny sees through keypoints
   that the sentence steers and estimates states to come.

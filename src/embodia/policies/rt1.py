@@ -6,7 +6,7 @@ Source: arXiv 2212.06817
 Composition: vis.effnet(B3) + fuse.film(sentence vector) -> fuse.token_learner(8) x 6 frames = 48 tokens ->
   bb.causal(8 layers) -> head.parallel over tok.uniform(256) [train: obj.ce]
 Published: 35 M parameters (EfficientNet with FiLM 16 M, transformer 19 M), 3 Hz; 97 % on tasks it has seen
-Ours: not yet measured; command: embodia bench zoo --policy rt1
+Ours: 26 % (21-33, n 200) on Desk, tiny: results/zoo/rt1.json; command: embodia bench zoo --policy rt1
 Variants: RT-1-X is this design trained on Open X-Embodiment (arXiv 2310.08864)
 Deviations: the sentence vector is MiniLM's, not the universal sentence encoder's; the body's state is read as a token
   more; no ImageNet weights; small and tiny predict a chunk, one readout a step, from one frame; tiny sees through

@@ -146,6 +146,15 @@ def test_the_speed_of_a_network():
     assert "assumed" in text["energy"] and "p99" in text["decision"] and "state 1" in text["tokens"]
 
 
+def test_arithmetic_is_counted_where_a_parameter_is_read_as_it_is():
+    spec = policies.PolicySpec(name="hpt", size="tiny", contract=modes.CONTRACT)
+    policy = policies.make(spec, modes.detour_statistics(), seed=0)
+    learning = [item.requires_grad for item in policy.parameters()]
+    seen = speed.blank_observation(policy.contract)
+    card = speed.speed_card(policy, seen, decisions=1, warmup=0, rng=torch.Generator().manual_seed(0))
+    assert card.flops > 1e6 and learning == [item.requires_grad for item in policy.parameters()] and any(learning)
+
+
 def test_more_power_more_energy_and_its_source_is_repeated():
     seen, rng = modes.observations(np.random.default_rng(0), 1), np.random.default_rng(0)
     power = speed.Power(watts=700.0, source="data sheet")

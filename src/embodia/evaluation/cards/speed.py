@@ -190,6 +190,13 @@ def _flops(policy: Policy, observation: Observation, rng: Any) -> int | None:
         return None
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter:
-        policy.act(observation, None, rng)
+    learning = [item for item in policy.parameters() if item.requires_grad]  # type: ignore[attr-defined]
+    try:
+        for item in learning:  # the counter hooks inputs that learn, and a bare parameter has nothing to hook
+            item.requires_grad_(False)
+        with FlopCounterMode(display=False) as counter:
+            policy.act(observation, None, rng)
+    finally:
+        for item in learning:
+            item.requires_grad_(True)
     return int(counter.get_total_flops())
