@@ -30,7 +30,7 @@ TITLES: Mapping[str, str] = {
     "redteam": "Red team: planted cheats that were caught",
     "autoeval": "AutoEval: the learned judge against the true predicate",
     "multimodality": "Two routes: chunks of heads that draw that pass beside the obstacle",
-    "spurious_forgetting": "Spurious forgetting: right answers after training on actions alone, beside those before, of actions "
+    "spurious_forgetting": "Spurious forgetting: right answers after training on actions alone, beside before, actions "
     "and questions together, and after a tenth of the questions again",
     "chaos_training": "Training cut off at once and resumed: weights equal to the bit",
     "redteam_desk": "Red team on a trained Desk policy: cheats made of it that were caught",

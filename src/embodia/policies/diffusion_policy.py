@@ -9,7 +9,8 @@ Published: no parameter count; LeRobot's default for PushT has 262,709,026
 Variants: Consistency Policy (arXiv 2405.07503) by `Config.consistency`: a step or two, trained without its teacher
 Ours: see results/parity_diffusion_policy.json; command: pytest -m long tests/parity/test_parity_diffusion_policy.py
 Deviations: an instruction may enter as a frozen MiniLM sentence vector; the chunk begins at the newest observation, not
-  at the oldest; pictures are shifted by the data pipeline, not cropped here; padded steps do not count in the loss.
+  at the oldest; pictures are shifted by the data pipeline, not cropped here; padded steps do not count in the loss;
+  tiny sees through keypoints that the sentence steers.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from embodia.nn.unet1d import UNet1d, UNetConfig
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.consistency import ConsistencyConfig, ConsistencyDecoder
 from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
-from embodia.parts.encoders.conv_stem import ConvStemConfig
-from embodia.parts.encoders.keypoint import CameraKeypoints
+from embodia.parts.encoders.keypoint import camera_vector
+from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.encoders.state import StateVector
@@ -51,7 +52,7 @@ class Config:
 
     chunk: int = 16
     history: int = 2
-    vision: VisionConfig = field(default_factory=_trunk)
+    vision: VisionConfig | KeypointStemConfig = field(default_factory=_trunk)
     keypoints: int = 32
     language_width: int = 64
     unet: UNetConfig = field(default_factory=_denoiser)
@@ -62,11 +63,11 @@ class Config:
 
 
 def preset(size: str) -> Config:
-    """tiny 3 M with shallow stems; small 20 M with ResNets of half width; paper as published."""
+    """tiny 4 M with steered keypoints; small 20 M with ResNets of half width; paper as published."""
     if size == "tiny":
         return Config(
-            vision=ConvStemConfig(widths=(32, 64, 64)),
-            unet=UNetConfig(widths=(64, 128, 256), kernel=3, time_width=64),
+            vision=KeypointStemConfig(),
+            unet=UNetConfig(widths=(56, 112, 224), kernel=3, time_width=64),
         )
     if size == "small":
         return Config(
@@ -79,7 +80,7 @@ def preset(size: str) -> Config:
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
     """The policy with random weights for a body's contract; an instruction vector where the contract has language."""
     seen, actions = contract.observation, contract.action
-    image = CameraKeypoints(config.vision, seen, config.keypoints)
+    image = camera_vector(config.vision, seen, config.keypoints)
     encoders: dict[str, nn.Module] = {"state": StateVector(), "image": image}
     condition = config.history * (seen.state_dim + image.width)
     if seen.language:

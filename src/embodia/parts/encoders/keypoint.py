@@ -1,4 +1,4 @@
-"""Cameras to keypoints: a ResNet's feature map, spatial softmax, one vector a picture (Diffusion Policy, section 4).
+"""Cameras to one vector a moment: a spatial softmax (Diffusion Policy, section 4), or keypoints that a sentence steers.
 
 Where things are matters more than what they look like, and 32 points say it in 64 numbers. Emits one token a time step:
 the points of all cameras side by side.
@@ -14,7 +14,37 @@ from embodia.core.specs import ObservationSpec
 from embodia.core.types import Observation, TokenGroup
 from embodia.nn.image import pick_cameras, scale_pixels
 from embodia.nn.keypoints import SpatialSoftmax
+from embodia.parts.encoders.keypoint_stem import KeypointStemConfig, SteeredKeypoints
 from embodia.parts.encoders.vision import VisionConfig, vision_trunks
+
+EYE_WIDTH = 192
+"""Of the tokens that steered eyes give before they are joined."""
+
+
+def camera_vector(
+    config: VisionConfig | KeypointStemConfig, spec: ObservationSpec, keypoints: int
+) -> CameraKeypoints | SteeredVector:
+    """An encoder of all cameras into one vector a time step; its `width` says how long."""
+    if isinstance(config, KeypointStemConfig):
+        return SteeredVector(config, spec, 2 * keypoints * len(spec.cameras))
+    return CameraKeypoints(config, spec, keypoints)
+
+
+class SteeredVector(nn.Module):
+    """Keypoint eyes that the sentence steers, their tokens joined to the group "image": (B T width)."""
+
+    def __init__(self, config: KeypointStemConfig, spec: ObservationSpec, width: int) -> None:
+        super().__init__()
+        self.eyes = SteeredKeypoints(config, spec, EYE_WIDTH)
+        self.eyes.position.requires_grad_(False)  # nothing attends to these tokens
+        self.out = nn.Linear(self.eyes.tokens * EYE_WIDTH, width)
+        self.width = width
+
+    def forward(self, observation: Observation) -> TokenGroup:
+        """One token a time step."""
+        seen = self.eyes(observation)
+        tokens = seen.tokens.unflatten(1, (-1, self.eyes.tokens)).flatten(2)
+        return TokenGroup(name="image", tokens=functional.relu(self.out(tokens)), mask=None, attends_to=("image",))
 
 
 class CameraKeypoints(nn.Module):
