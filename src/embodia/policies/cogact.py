@@ -7,7 +7,7 @@ Composition: vis.dual(DINOv2, SigLIP) -> bb.vlm(llama-2 7B) -> 1 cognition token
   [train: obj.eps, 100 steps, condition dropped 10 %] [act: DDIM 10 steps, tt.cfg 1.5]
 Published: 7.6 B; action models of 13 M, 89 M and 308 M (Small, Base, Large)
 Variants: CogACT-Small, CogACT-Base (the paper size), CogACT-Large by `Config.net`, see `ACTION_MODELS`
-Ours: not yet measured; command: embodia bench zoo --policy cogact
+Ours: 52 % (46-59, n 200) on Desk, tiny: results/zoo/cogact.json; command: embodia bench zoo --policy cogact
 Deviations: chunks are carried out one after another, not blended by their likeness; small and tiny also see the state;
   tiny sees through keypoints that the sentence steers, reads a frozen MiniLM vector and estimates states to come, so
   that a small eye learns where to look.

@@ -6,7 +6,7 @@ Source: arXiv 2502.19645
 Composition: OpenVLA's eyes on all cameras + fuse.concat(prop.linear) -> bb.vlm(llama 2 7B, full attention) ->
   head.parallel(a placeholder for each number) -> head.regress(L1), act.chunk 8 [train: obj.reg]
 Published: LIBERO 98 / 98 / 98 / 95 %, 26 times OpenVLA's throughput; no parameter count
-Ours: not yet measured; command: embodia bench zoo --policy openvla_oft
+Ours: 76 % (70-82, n 200) on Desk, tiny: results/zoo/openvla_oft.json; command: embodia bench zoo --policy openvla_oft
 Deviations: chunk 25 and FiLM in the eyes, of the variant for ALOHA (OFT+), are not in the preset; the diffusion head is
   another policy's (CogACT); tiny and small read the sentence as one frozen MiniLM vector; tiny sees through keypoints
   that the sentence steers and estimates states to come.
