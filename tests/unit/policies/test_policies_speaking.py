@@ -78,7 +78,7 @@ def test_the_loss_teaches_words_and_actions(name):
 def test_openvlas_ids_are_those_of_its_public_tokenizer():
     config = paper("openvla")
     assert config.chunk == 1 and config.vlm.causal
-    assert config.vlm.text.template.format(instruction="lift the cup") == (
+    assert config.vlm.text.template.format(lowered="lift the cup") == (
         "In: What action should the robot take to lift the cup?\nOut:"
     )
     with torch.device("meta"):
