@@ -6,8 +6,8 @@ Source: arXiv 2504.16054; knowledge insulation: arXiv 2505.23705
 Composition: bb.vlm(PaliGemma 3B, prop.text) -> link.text(sub-task) + bb.mot(action expert 300M, adaptive RMS norms)
   -> head.flow(chunk 50, 10 Euler steps) [train: obj.fm + obj.ntp; knowledge insulation: obj.insulate + tok.fast obj.ce]
 Published: 3.3 B parameters; 3,353,433,872 with the word embeddings counted once and none in the expert
-Ours: not yet measured; command: embodia bench zoo --policy pi05; LeRobot's numbers with its weights: see
-  results/parity_pi05.json
+Ours: 56 % (50-63, n 200) on Desk, tiny: results/zoo/pi05.json; command: embodia bench zoo --policy pi05; LeRobot's
+  numbers with its weights: see results/parity_pi05.json
 Deviations: no pretrained weights are shipped; one prompt serves sub-task and actions; tiny and small read the state as
   one token of the same 256 bins a text would hold and the sentence as one frozen MiniLM vector, say sub-tasks in a
   small table of words, see through keypoints or a small tower and do not pad

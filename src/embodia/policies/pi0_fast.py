@@ -6,7 +6,7 @@ Source: arXiv 2501.09747
 Composition: bb.vlm(PaliGemma 3B) -> tok.fast(1024 pieces) + tok.vocab_map -> head.ar, the state written into the
   prompt [train: obj.ce]
 Published: 2,923,335,408 parameters with tied words; LIBERO 96 / 97 / 89 / 60 %
-Ours: not yet measured; command: embodia bench zoo --policy pi0_fast
+Ours: 36 % (30-43, n 200) on Desk, tiny: results/zoo/pi0_fast.json; command: embodia bench zoo --policy pi0_fast
 Deviations: the table of pieces is fitted on the training data, the public universal one is not shipped; tiny and small
   say actions in a table of their own, see the state as a token and read the sentence as one frozen MiniLM vector; tiny
   sees through keypoints that the sentence steers and estimates states to come.
