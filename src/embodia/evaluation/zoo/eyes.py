@@ -17,7 +17,7 @@ from embodia.envs.rollout import Progress
 from embodia.evaluation.zoo.bench import demonstrations
 from embodia.evaluation.zoo.protocol import EYES, TEACHER, ZooConfig, eyes_fingerprint, teaching
 from embodia.io.atomic import write_json
-from embodia.policies import PolicySpec, act
+from embodia.policies import FOLDER, PolicySpec
 from embodia.training.loop import fit
 from embodia.training.sources import from_mixture
 
@@ -40,7 +40,7 @@ def _taught(kind: str, config: ZooConfig, data: Path, runs: Path, progress: Prog
     folder, recipe = runs / f"eyes-{eyes_fingerprint(config)}" / kind, teaching(config)
     if not (folder / DONE).exists():
         dataset = Dataset.open(data)
-        shape = replace(act.preset("tiny"), vision=EYES[kind])
+        shape = replace(FOLDER.load(TEACHER).preset("tiny"), vision=EYES[kind])
         spec = PolicySpec(name=TEACHER, size="tiny", contract=dataset.contract, config=shape)
 
         def tell(text: str, done: int, total: int) -> None:
