@@ -24,6 +24,26 @@ from embodia.io.atomic import write_bytes
 from embodia.io.video import Frames
 
 _DIGEST_BYTES = 20
+_ADVICE = hasattr(mmap, "MADV_RANDOM") and hasattr(mmap, "MADV_WILLNEED")
+
+
+class MappedFrames:
+    """An episode's frames (N H W 3), read-only and mapped: only what is touched is read from disk.
+
+    The system knows that touches are scattered (`FrameCache.get`), so ask with `request` before reading: without it
+    every page of a frame is a wait of its own.
+    """
+
+    def __init__(self, mapped: mmap.mmap, shape: tuple[int, int, int, int]) -> None:
+        self.array: Frames = np.frombuffer(mapped, np.uint8, count=int(np.prod(shape))).reshape(shape)
+        self._mapped, self._frame_bytes = mapped, int(np.prod(shape[1:]))
+
+    def request(self, first: int, count: int = 1) -> None:
+        """Have the system fetch frames `first`... now; it does so while other things are done."""
+        if _ADVICE:
+            start = first * self._frame_bytes
+            page = start - start % mmap.PAGESIZE
+            self._mapped.madvise(mmap.MADV_WILLNEED, page, start + count * self._frame_bytes - page)
 
 
 class FrameCache:
@@ -45,17 +65,19 @@ class FrameCache:
         text = f"1:{identity}:{span.start_s!r}:{row.length}:{av.__version__}"
         return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
 
-    def get(self, key: bytes, shape: tuple[int, int, int, int]) -> Frames | None:
-        """The frames (N H W 3), read-only, or None when they are not there."""
+    def get(self, key: bytes, shape: tuple[int, int, int, int]) -> MappedFrames | None:
+        """The frames of `shape` (N H W 3), or None when they are not there."""
         try:
             with self._path(key).open("rb") as file:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError):
             return None
+        if _ADVICE:
+            mapped.madvise(mmap.MADV_RANDOM)  # else the system reads megabytes around the first touch
         size = int(np.prod(shape))
         if len(mapped) != size + _DIGEST_BYTES or mapped[size:] != key:
             return None
-        return np.frombuffer(mapped, np.uint8, count=size).reshape(shape)
+        return MappedFrames(mapped, shape)
 
     def put(self, key: bytes, frames: NDArray[np.uint8]) -> bool:
         """Store frames; False when the budget or the disk has no room (decoding goes on without the cache)."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from embodia.core.errors import CorruptFileError, DataError, MissingFileError
 from embodia.data import layout
-from embodia.data.cache import FrameCache
+from embodia.data.cache import FrameCache, MappedFrames
 from embodia.data.rows import EpisodeRow, Span
 from embodia.io.frame_index import FrameIndex
 from embodia.io.video import Frames, Video, scan
@@ -32,7 +32,7 @@ class FrameStore:
     ) -> None:
         self._root, self._rows, self._shapes = root, rows, shapes
         self._cache = FrameCache(root, cache_bytes)
-        self._mapped: dict[tuple[str, int], Frames] = {}
+        self._mapped: dict[tuple[str, int], MappedFrames] = {}
         self._indices: dict[Path, FrameIndex] = {}
         self._full = self._uncached = cache_bytes <= 0
         self._open = threading.local()
@@ -44,22 +44,29 @@ class FrameStore:
         """
         out = np.empty((*positions.shape, *self._shapes[camera], 3), dtype=np.uint8)
         order = np.argsort(episodes, kind="stable")
-        groups = np.split(order, np.flatnonzero(np.diff(episodes[order])) + 1)
-        for group in groups:
-            episode = int(episodes[group[0]]) if len(group) else 0
-            frames = self._frames(camera, episode) if len(group) else None
+        cached: list[tuple[MappedFrames, NDArray[np.int64]]] = []
+        for group in np.split(order, np.flatnonzero(np.diff(episodes[order])) + 1) if len(order) else []:
+            episode = int(episodes[group[0]])
+            frames = self._frames(camera, episode)
             if frames is None:
                 self._decode(camera, episode, group, positions, out)
                 continue
+            cached.append((frames, group))
+            for position in positions[group].flat:
+                frames.request(int(position))
+        for frames, group in cached:
             for place in group:
                 for moment, position in enumerate(positions[place]):
-                    out[place, moment] = frames[position]
+                    out[place, moment] = frames.array[position]
         return out
 
     def episode(self, camera: str, episode: int) -> Frames:
         """All frames of an episode (N H W 3)."""
         frames = self._frames(camera, episode)
-        return self._read(camera, episode, None) if frames is None else frames
+        if frames is None:
+            return self._read(camera, episode, None)
+        frames.request(0, len(frames.array))
+        return frames.array
 
     def index(self, path: Path) -> FrameIndex:
         """The frame index of a video (relative to the root): stored beside it, or scanned and then remembered."""
@@ -69,7 +76,7 @@ class FrameStore:
             self._indices[path] = found
         return found
 
-    def _frames(self, camera: str, episode: int) -> Frames | None:
+    def _frames(self, camera: str, episode: int) -> MappedFrames | None:
         known = self._mapped.get((camera, episode))
         if known is not None or self._uncached:
             return known
@@ -90,10 +97,9 @@ class FrameStore:
     def _decode(
         self, camera: str, episode: int, group: NDArray[np.int64], positions: NDArray[np.int64], out: Frames
     ) -> None:
-        if len(group):
-            wanted = positions[group]
-            frames = self._read(camera, episode, wanted.ravel())
-            out[group] = frames.reshape(*wanted.shape, *frames.shape[1:])
+        wanted = positions[group]
+        frames = self._read(camera, episode, wanted.ravel())
+        out[group] = frames.reshape(*wanted.shape, *frames.shape[1:])
 
     def _read(self, camera: str, episode: int, positions: NDArray[np.int64] | None) -> Frames:
         row, span = self._rows[episode], self._span(camera, episode)
