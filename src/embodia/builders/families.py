@@ -12,8 +12,10 @@ from dataclasses import replace
 from embodia.builders.vlm import TextConfig, VlmConfig
 from embodia.nn.projector import ProjectorConfig
 from embodia.nn.transformer import TransformerConfig
+from embodia.parts.backbones.bart import BartConfig
 from embodia.parts.backbones.hub import HubConfig
 from embodia.parts.backbones.mamba import MambaConfig
+from embodia.parts.encoders.florence import FlorenceConfig
 from embodia.parts.encoders.towers import DualConfig, TowerConfig
 
 QUESTION = "In: What action should the robot take to {lowered}?\nOut:"
@@ -329,3 +331,11 @@ def _qwen(tower: TowerConfig, model: HubConfig, vocabulary: int, *, tied: bool) 
         causal=True,
         deep=False,
     )
+
+
+def florence2_large() -> VlmConfig:
+    """Florence-2 large without the half that speaks: DaViT and BART's encoder of 12 layers; 571 M."""
+    text = TextConfig(
+        kind="pieces", vocabulary=51289, head="none", first=4, start=0, stop=2, end="</s>", length=64, fill=1
+    )
+    return VlmConfig(vision=FlorenceConfig(), text=text, model=BartConfig(), state="none", deep=False)

@@ -20,6 +20,7 @@ from embodia.nn.projector import ProjectorConfig
 from embodia.nn.shared import Shared
 from embodia.nn.transformer import Transformer, TransformerConfig
 from embodia.nn.vocabulary import Head, Vocabulary
+from embodia.parts.backbones.bart import BartConfig, BartEngine
 from embodia.parts.backbones.hub import HubConfig, HubTransformer, filled
 from embodia.parts.backbones.language_model import LanguageModel, block_table
 from embodia.parts.backbones.mamba import MambaConfig, MambaEngine
@@ -32,7 +33,7 @@ from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.tokenizers.text import ByteTokenizer, FileTokenizer
 
-ModelConfig: TypeAlias = TransformerConfig | HubConfig | GptConfig | MixtureConfig | MambaConfig
+ModelConfig: TypeAlias = TransformerConfig | HubConfig | GptConfig | MixtureConfig | MambaConfig | BartConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ class TextConfig:
     template    the prompt; {instruction} or, in small letters, {lowered}, and {state} are filled in, the state as
                 integers below `state_bins`
     opens       the opening piece comes before all that is seen, as the group "opening" (Prismatic)
+    fill        id of the piece that fills a prompt up to its length and is read like any other; -1 masks the rest
     openpi      fill it in as public checkpoints of pi0.5 and pi0-FAST learned it, see `parts.encoders.prompt`
     """
 
@@ -66,6 +68,7 @@ class TextConfig:
     template: str = "{instruction}"
     state_bins: int = 256
     opens: bool = False
+    fill: int = -1
     openpi: bool = False
 
 
@@ -152,6 +155,8 @@ def engine(config: ModelConfig) -> nn.Module:
     """The layers a configuration asks for; every engine can give hidden states behind its cache."""
     if isinstance(config, MambaConfig):
         return MambaEngine(config)
+    if isinstance(config, BartConfig):
+        return BartEngine(config)
     if isinstance(config, HubConfig):
         return HubTransformer(config)
     if isinstance(config, MixtureConfig):
@@ -178,4 +183,5 @@ def _language(config: VlmConfig, vocabulary: Vocabulary | None, width: int) -> n
     if text.kind == "sentence" or vocabulary is None:
         return LanguageToken(width, deep=config.deep)
     heard = replace(text, start=-1) if text.opens else text
-    return PromptTokens(tokenizer(heard), Shared(vocabulary), text.template, text.state_bins, openpi=text.openpi)
+    words = Shared(vocabulary)
+    return PromptTokens(tokenizer(heard), words, text.template, text.state_bins, fill=text.fill, openpi=text.openpi)

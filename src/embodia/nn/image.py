@@ -51,8 +51,8 @@ def pick_cameras(images: Mapping[str, Tensor], cameras: Sequence[str]) -> list[T
     return [images[name] for name in cameras]
 
 
-def fit_square(pictures: Tensor, pixels: int, fit: Fit, *, smooth: bool = True) -> Tensor:
-    """Pictures (N 3 H W), scaled to -1..1, as (N 3 pixels pixels); black is -1.
+def fit_square(pictures: Tensor, pixels: int, fit: Fit, *, smooth: bool = True, black: float = -1.0) -> Tensor:
+    """Pictures (N 3 H W) as (N 3 pixels pixels); `black` is what surrounds them, -1 where they are scaled to -1..1.
 
     `smooth` averages what is made smaller; public PyTorch policies of the pi family do not.
     """
@@ -64,4 +64,4 @@ def fit_square(pictures: Tensor, pixels: int, fit: Fit, *, smooth: bool = True) 
     resized = F.interpolate(pictures, size=size, mode="bilinear", antialias=smooth)
     down, right = pixels - size[0], pixels - size[1]
     top, left = (down, right) if fit == "corner" else (down // 2, right // 2)
-    return F.pad(resized, (left, right - left, top, down - top), value=-1.0)
+    return F.pad(resized, (left, right - left, top, down - top), value=black)

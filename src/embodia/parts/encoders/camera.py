@@ -51,6 +51,7 @@ class CameraTokens(nn.Module):
             for camera in spec.cameras
         )
         self.tokens = sum(rows * columns for rows, columns in self.sizes)
+        self.first = self.sizes[0][0] * self.sizes[0][1]
         tables = [grid_positions(rows, columns, width) for rows, columns in self.sizes]
         self.register_buffer("position", torch.cat(tables), persistent=False)
         self.positions = positions or camera_embedding

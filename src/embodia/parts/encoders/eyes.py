@@ -1,4 +1,4 @@
-"""The group "image" a configuration asks for: cells of a feature map, or keypoints that the sentence steers."""
+"""The group "image" a configuration asks for: cells of a map, steered keypoints, Florence-2's views."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from torch import nn
 
 from embodia.core.specs import ObservationSpec
 from embodia.nn.projector import ProjectorConfig
+from embodia.parts.encoders.florence import FlorenceConfig, FlorenceViews
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig, SteeredKeypoints
 from embodia.parts.encoders.vision import VisionConfig, camera_tokens
 
-EyesConfig: TypeAlias = VisionConfig | KeypointStemConfig
+EyesConfig: TypeAlias = VisionConfig | KeypointStemConfig | FlorenceConfig
 
 
 def eyes(
@@ -25,4 +26,6 @@ def eyes(
     """An encoder of all cameras of `spec` into tokens of `width`; keypoints have positions a camera of their own."""
     if isinstance(config, KeypointStemConfig):
         return SteeredKeypoints(config, spec, width)
+    if isinstance(config, FlorenceConfig):
+        return FlorenceViews(config, spec, width)
     return camera_tokens(config, spec, width, camera_embedding=camera_embedding, projector=projector)

@@ -65,7 +65,8 @@ class SteeredKeypoints(nn.Module):
             )
             for _ in self.cameras
         )
-        self.tokens = len(self.cameras) * (1 + config.cells**2)
+        self.first = 1 + config.cells**2
+        self.tokens = len(self.cameras) * self.first
         self.position = nn.Parameter(torch.randn(self.tokens, width))
 
     def forward(self, observation: Observation) -> TokenGroup:

@@ -49,14 +49,17 @@ class PromptTokens(nn.Module):
         template: str = "{instruction}",
         state_bins: int = 0,
         *,
+        fill: int = -1,
         openpi: bool = False,
     ) -> None:
         super().__init__()
         self.tokenizer, self.words, self.template, self.state_bins = tokenizer, words, template, state_bins
-        self.openpi = openpi
+        self.fill, self.openpi = fill, openpi
 
     def forward(self, observation: Observation) -> TokenGroup:
-        """Padding is on the right, masked."""
+        """Padding is on the right, masked; pieces `fill` in its place are read."""
         ids, mask = self.tokenizer(prompts(observation, self.template, self.state_bins, openpi=self.openpi))
+        ids = ids if self.fill < 0 else ids.masked_fill(~mask, self.fill)
         tokens: Tensor = self.words.embed(ids)
-        return TokenGroup(name="language", tokens=tokens, mask=mask.to(tokens.device), attends_to=("language",))
+        real = mask.to(tokens.device) if self.fill < 0 else None
+        return TokenGroup(name="language", tokens=tokens, mask=real, attends_to=("language",))
