@@ -8,9 +8,9 @@ Composition: per-body fuse.resampler (16 tokens a sense from vis.resnet and prop
 Published: trunks of 3.1 M, 12.6 M, 50.5 M and 226.8 M; 12.6 M is the paper size here
 Variants: HPT-Small, HPT-Base, HPT-Large by `Config.width` 128, 256, 512; HPT-XLarge by width 768 and depth 32
 Ours: 2 % (1-4, n 200) on Desk, tiny: results/zoo/hpt.json; command: embodia bench zoo --policy hpt
-Deviations: the sentence is a sense with a stem of its own; attention has no learned key beside the tokens; the head is
-  the body's own and not kept by name; tiny sees through keypoints that the sentence steers, and its head reads all
-  tokens, not their mean.
+Deviations: the sentence is a sense with a stem of its own; attention has no learned key beside the tokens; queries
+  begin with spread 1, not 0.02; the head is the body's own and not kept by name; tiny sees through keypoints that the
+  sentence steers, and its head reads all tokens, not their mean.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from embodia.parts.backbones.block import BlockTransformer
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.error import ErrorConfig
 from embodia.parts.decoders.pooled import PooledConfig, PooledRegression
-from embodia.parts.encoders.by_body import ByBody, StateNumbers, Stem
+from embodia.parts.encoders.by_body import ByBody, Stem
 from embodia.parts.encoders.eyes import EyesConfig, eyes
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.resnet import ResNetConfig
+from embodia.parts.encoders.state import StateToken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,5 +104,5 @@ def _sense(name: str, contract: Contract, config: Config) -> nn.Module:
     if name == "image":
         return eyes(config.vision, contract.observation, config.features)
     if name == "state":
-        return StateNumbers(contract.observation.state_dim, config.features)
+        return StateToken(contract.observation.state_dim, config.features, positions=False, deep=True)
     return LanguageToken(config.features, position=False, deep=True, count=4)

@@ -20,7 +20,8 @@ from embodia.parts.decoders.dit import AdaptiveDit, DitConfig
 from embodia.parts.decoders.hybrid import HybridDecoder
 from embodia.parts.decoders.in_sequence import InSequence
 from embodia.parts.decoders.told import ToldDenoiser, mean_token
-from embodia.parts.encoders.by_body import ByBody, StateNumbers, Stem
+from embodia.parts.encoders.by_body import ByBody, Stem
+from embodia.parts.encoders.state import StateToken
 from embodia.policies import PolicySpec, cogact, hpt, make
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
@@ -160,7 +161,7 @@ def test_hpt_has_the_published_trunks():
 
 def test_a_stem_a_body_and_a_trunk_for_all():
     torch.manual_seed(0)
-    short, long = (Stem(StateNumbers(size, 8), 8, 16, count=5, heads=2) for size in (3, 7))
+    short, long = (Stem(StateToken(size, 8), 8, 16, count=5, heads=2) for size in (3, 7))
     encoder = ByBody({"arm": short, "humanoid.v2": long})
     found = encoder(Observation(state=torch.randn(ROWS, 1, 3), embodiment="arm"))
     other = encoder(Observation(state=torch.randn(ROWS, 1, 7), embodiment="humanoid.v2"))
@@ -188,12 +189,10 @@ def test_a_stem_does_not_look_at_masked_tokens():
     assert torch.allclose(*outputs, atol=1e-6)
 
 
-def test_numbers_of_the_state_are_told_apart():
-    encoder = StateNumbers(3, 8)
-    found = encoder(Observation(state=torch.tensor([[[0.5, 0.5, 0.5], [1.0, 2.0, 3.0]]])))
-    assert found.tokens.shape == (1, 6, 8)
-    assert found.tokens[0, :, 0].tolist() == [0.5, 0.5, 0.5, 1.0, 2.0, 3.0]
-    assert not torch.equal(found.tokens[0, 0], found.tokens[0, 1])
-    assert torch.equal(found.tokens[0, 0, 1:], found.tokens[0, 3, 1:])
-    with pytest.raises(ConfigError, match="state"):
-        encoder(Observation(instruction=("push",)))
+def test_what_the_state_says_passes_the_stem():
+    torch.manual_seed(0)
+    policy = make(PolicySpec(name="hpt", size="tiny", contract=gripper_arm()))
+    state = torch.randn(256, 1, policy.contract.observation.state_dim)
+    tokens = policy.encoders["state"](Observation(state=state)).tokens
+    told = (tokens - tokens.mean(0)).square().mean()
+    assert told / tokens.square().mean() > 0.01

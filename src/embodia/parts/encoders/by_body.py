@@ -46,7 +46,7 @@ class Stem(nn.Module):
         super().__init__()
         self.inner = inner
         self.adapt = nn.Sequential(nn.Linear(features, width), nn.SiLU(), nn.Linear(width, width))
-        self.queries = nn.Parameter(0.02 * torch.randn(count, width))
+        self.queries = nn.Parameter(torch.randn(count, width))
         self.look = NormedAttention(BlockSizes(width=width, heads=heads))
 
     def forward(self, observation: Observation) -> TokenGroup:
@@ -57,23 +57,3 @@ class Stem(nn.Module):
         memory = Memory(self.look.remember(adapted), None if group.mask is None else group.mask[:, None, None])
         queries = self.queries.expand(len(adapted), -1, -1)
         return replace(group, tokens=self.look(queries, memory.pair, memory.mask), mask=None, position=None)
-
-
-class StateNumbers(nn.Module):
-    """Normalised state (B T S) as the group "state" of T * S tokens of one number, so that bodies may differ in S.
-
-    Every number gets a vector of its own besides, (S `width` - 1), which tells it apart.
-    """
-
-    def __init__(self, state_dim: int, width: int) -> None:
-        super().__init__()
-        self.which = nn.Parameter(torch.randn(state_dim, width - 1))
-
-    def forward(self, observation: Observation) -> TokenGroup:
-        """(B T*S width)."""
-        if observation.state is None:
-            raise ConfigError("the observation has no state", leaf="state")
-        number = observation.state[..., None]
-        which = self.which.expand(*number.shape[:-1], -1)
-        tokens = torch.cat([number, which], dim=-1).flatten(1, 2)
-        return TokenGroup(name="state", tokens=tokens, mask=None, attends_to=("state",))
