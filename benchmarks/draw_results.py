@@ -87,6 +87,9 @@ def _rates(results: Mapping[str, dict[str, Any]]) -> str:
     rows = []
     for name, result in rated(results):
         controls = [f"{key.replace('_', ' ')} {text_of(row)}" for key, row in result.get("controls", {}).items()]
+        if "needs_eyes" in result:
+            below = f"{100 * result['needs_eyes']['floor']:.0f} %"
+            controls.append(f"tasks that blind replay solves below {below}: {text_of(result['needs_eyes'])}")
         title = TITLES.get(name, name.replace("_", " "))
         rows.append([_link(name), title, f"**{text_of(result)}**", "; ".join(controls), f"`{result['command']}`"])
     table = _table(("file", "what", "success", "controls", "command"), rows)

@@ -50,7 +50,8 @@ def recipe() -> Recipe:
             env=replace(seen, horizon=400),
             tasks=seen.tasks,
             episodes=10,
-            control_episodes=4,
+            controls=("blank_image", "other_sentence", "blind_replay"),
+            control_episodes=10,
             execute=6,
         ),
     )

@@ -67,10 +67,10 @@ def command_line() -> str:
     return " ".join(["embodia", *map(shlex.quote, sys.argv[1:])])
 
 
-def write_suite_result(path: Path, report: dict[str, Any]) -> None:
-    """The shared keys of a report, with what its suite adds."""
-    further = {key: report[key] for key in ("suite", "score", "chains", "groups") if key in report}
-    write_result(path, report, subject=report["policy"], control_per_task=control_per_task(report), **further)
+def write_suite_result(path: Path, report: dict[str, Any], **facts: Any) -> None:
+    """The shared keys of a report, with what its suite adds, and `facts`."""
+    further = {key: report[key] for key in ("suite", "score", "chains", "groups", "needs_eyes") if key in report}
+    write_result(path, report, subject=report["policy"], control_per_task=control_per_task(report), **further, **facts)
 
 
 def print_suites(*, as_json: bool) -> None:
@@ -98,6 +98,8 @@ def print_report(report: dict[str, Any], out: Path) -> None:
     for name in ("", "success", "95 % interval", "n"):
         table.add_column(name, justify="left" if not name else "right")
     rows = [("all tasks", report), *report["per_task"].items()]
+    if "needs_eyes" in report:
+        rows.append((f"tasks that blind replay solves below {report['needs_eyes']['floor']:.0%}", report["needs_eyes"]))
     rows += [(f"control: {name}", entry) for name, entry in report["controls"].items()]
     for name, entry in rows:
         low, high = entry["interval"]

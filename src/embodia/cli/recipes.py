@@ -22,8 +22,10 @@ Stage: TypeAlias = Literal["all", "collect", "train", "evaluate"]
 
 
 def run_recipe(name: str, out: Path, stage: Stage = "all") -> None:
-    """Run the stages of a recipe into `out` and print the verdict. Raises `UnknownNameError`, what stages raise."""
-    from embodia.cli.evaluating import evaluate_checkpoint, print_report
+    """Run the stages of a recipe into `out`, print the verdict and write result.json.
+
+    Raises `UnknownNameError`, what stages raise.
+    """
 
     recipe = FOLDER.load(name).recipe()
     if stage in ("all", "collect"):
@@ -33,7 +35,7 @@ def run_recipe(name: str, out: Path, stage: Stage = "all") -> None:
     if stage == "all":
         _spread(name, out)
     if stage in ("all", "evaluate"):
-        print_report(evaluate_checkpoint(out / "train", [out / "data"], recipe.evaluate, out), out)
+        _evaluate(recipe, out)
 
 
 def _spread(name: str, out: Path) -> None:
@@ -77,3 +79,16 @@ def _train(recipe: Any, data: Path, out: Path) -> None:
         )
     if os.environ.get("RANK", "0") == "0":
         print(f"{result.samples} samples in {result.seconds:.0f} s: {result.best}")
+
+
+def _evaluate(recipe: Any, out: Path) -> None:
+    from embodia.cli.evaluating import evaluate_checkpoint, print_report, write_suite_result
+    from embodia.training.metrics import read
+
+    report = evaluate_checkpoint(out / "train", [out / "data"], recipe.evaluate, out)
+    last = [line for line in read(out / "train") if "loss" in line][-1]
+    training = {"samples": last["step"] * recipe.train.batch_size, "seconds": round(last["seconds"])}
+    write_suite_result(
+        out / "result.json", report, training={**training, "demonstrations": report["training_episodes"]}
+    )
+    print_report(report, out)

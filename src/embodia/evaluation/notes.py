@@ -22,7 +22,7 @@ def notes(summary: Mapping[str, Any], *, trained_known: bool, differences: Seque
         )
     if differences:
         found.append(f"Trained and evaluated on different pictures, on purpose: {'; '.join(differences)}.")
-    found += [*_missing(summary), *_blind(summary), *_language(summary), *_size(summary)]
+    found += [*_missing(summary), *_blind(summary), *_hard(summary), *_language(summary), *_size(summary)]
     found.append("Everything here was simulated; nothing was measured on a robot.")
     return found
 
@@ -43,6 +43,14 @@ def _blind(summary: Mapping[str, Any]) -> list[str]:
     if not easy:
         return []
     return [f"At least half of the blind replays solve {', '.join(easy)}: success there says little about eyes."]
+
+
+def _hard(summary: Mapping[str, Any]) -> list[str]:
+    hard = summary.get("needs_eyes")
+    if not hard or len(hard["tasks"]) == len(summary["per_task"]):
+        return []
+    below = f"{100 * hard['floor']:.0f} %"
+    return [f"Over the {len(hard['tasks'])} tasks that blind replay solves in less than {below}: {hard['text']}."]
 
 
 def _language(summary: Mapping[str, Any]) -> list[str]:

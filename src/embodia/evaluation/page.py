@@ -16,9 +16,9 @@ import jinja2
 from markupsafe import Markup
 
 from embodia.evaluation.charts import training_charts
+from embodia.evaluation.controls import OTHER_SENTENCE
 from embodia.evaluation.media import STRIP_FRAMES, data_uri
 from embodia.evaluation.statistics import bound_text
-from embodia.evaluation.summary import OTHER_SENTENCE
 
 EMBED_BYTES = 24 * 2**20
 OPEN_TASKS = 12

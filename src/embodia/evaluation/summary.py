@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from embodia.evaluation.controls import BLIND_REPLAY, OTHER_SENTENCE
 from embodia.evaluation.episodes import POLICY, Episode, arms, of_arm, paired, tasks
 from embodia.evaluation.statistics import Rate, Verdict, corrected, rate_of, verdict_paired
 
-OTHER_SENTENCE = "other_sentence"
-"""The control that carries a second figure: whether the told task was done."""
+FLOOR = 0.2
+"""Tasks that blind replay solves less often than this need eyes."""
 
 CLEAR_MARGIN = 0.2
 """A policy that beats a control by less than this for certain is called only partly explained."""
@@ -27,6 +28,7 @@ def summarise(episodes: Sequence[Episode], *, rate_hz: float) -> dict[str, Any]:
         **rate_entry(_rate(mine)),
         "controls": {arm: _control_entry(episodes, arm, margins[arm]) for arm in arms(episodes)},
         "per_task": {task: _task_entry(episodes, task) for task in tasks(mine)},
+        **_above_floor(episodes),
         "language": language_table(episodes),
         "findings": findings(margins),
         "seconds": sum(item.steps for item in episodes) / rate_hz,
@@ -54,6 +56,17 @@ def control_margins(episodes: Sequence[Episode]) -> dict[str, Verdict]:
         policy, control = paired(mine, of_arm(episodes, arm))
         alone.append(verdict_paired(control, policy))
     return dict(zip(names, corrected(alone), strict=True))
+
+
+def _above_floor(episodes: Sequence[Episode]) -> dict[str, Any]:
+    """The policy's rate over the tasks that blind replay hardly solves; nothing where it was not run or solves all."""
+    mine = of_arm(episodes, POLICY)
+    floors = {task: _rate(of_arm(episodes, BLIND_REPLAY, task)) for task in tasks(mine)}
+    hard = [task for task, floor in floors.items() if floor.n and floor.value < FLOOR]
+    if not hard:
+        return {}
+    entry = rate_entry(_rate([item for item in mine if item.task in hard]))
+    return {"needs_eyes": {**entry, "floor": FLOOR, "tasks": hard}}
 
 
 def verdict_entry(verdict: Verdict) -> dict[str, Any]:

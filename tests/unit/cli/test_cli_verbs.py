@@ -287,14 +287,18 @@ def test_a_verb_is_found_with_a_dash_and_never_outside_its_folder(capsys):
 def stages(monkeypatch):
     """A recipe of which only the order of stages is left."""
     said = []
-    recipe = types.SimpleNamespace(evaluate="plan")
+    recipe = types.SimpleNamespace(evaluate="plan", train=types.SimpleNamespace(batch_size=8))
     folder = types.SimpleNamespace(load=lambda name: types.SimpleNamespace(recipe=lambda: recipe))
     monkeypatch.setattr(recipes, "FOLDER", folder)
     monkeypatch.setattr(recipes, "_collect", lambda recipe, data: said.append(("collect", data.name)))
     monkeypatch.setattr(recipes, "_train", lambda recipe, data, out: said.append(("train", data.name, out.name)))
     monkeypatch.setattr(recipes, "_spread", lambda name, out: said.append(("spread", name)))
-    judge = lambda run, data, plan, out: said.append(("evaluate", run.name, plan)) or {}  # noqa: E731
+    judge = lambda run, data, plan, out: said.append(("evaluate", run.name, plan)) or {"training_episodes": 3}  # noqa: E731
     monkeypatch.setattr("embodia.cli.evaluating.evaluate_checkpoint", judge)
+    lines = [{"loss": 1.0, "step": 5, "seconds": 2.4}, {"validation_loss": 1.0, "step": 5}]
+    monkeypatch.setattr("embodia.training.metrics.read", lambda folder: lines)
+    write = lambda path, report, training: said.append(("result", path.name, training))  # noqa: E731
+    monkeypatch.setattr("embodia.cli.evaluating.write_suite_result", write)
     monkeypatch.setattr("embodia.cli.evaluating.print_report", lambda report, out: said.append(("report",)))
     return said
 
@@ -302,15 +306,17 @@ def stages(monkeypatch):
 @pytest.mark.parametrize(
     ("stage", "order"),
     [
-        ("all", ["collect", "spread", "evaluate", "report"]),
+        ("all", ["collect", "spread", "evaluate", "result", "report"]),
         ("collect", ["collect"]),
         ("train", ["train"]),
-        ("evaluate", ["evaluate", "report"]),
+        ("evaluate", ["evaluate", "result", "report"]),
     ],
 )
 def test_a_recipe_runs_the_stages_it_is_asked_for_in_order(stages, tmp_path, stage, order):
     recipes.run_recipe("toy", tmp_path, stage)
     assert [item[0] for item in stages] == order
+    written = [item[1:] for item in stages if item[0] == "result"]
+    assert written in ([], [("result.json", {"samples": 40, "seconds": 2, "demonstrations": 3})])
 
 
 @pytest.mark.parametrize(("cores", "processes"), [(1, 1), (2, 2), (3, 2), (64, 4)])

@@ -120,6 +120,22 @@ def test_a_seed_that_occurs_twice_cannot_be_paired():
         ee.paired(rows, rows)
 
 
+def test_tasks_that_need_eyes_are_counted_apart():
+    def replays(task, wins):
+        return [episode("blind_replay", task, i, i < wins) for i in range(10)]
+
+    mine = [episode("policy", "open", i, i < 3) for i in range(10)]
+    mine += [episode("policy", "close", i, True) for i in range(10)]
+    found = summarise([*mine, *replays("open", 1), *replays("close", 2)], rate_hz=1.0)
+    entry = found["needs_eyes"]
+    assert (entry["tasks"], entry["n"], entry["success_rate"]) == (["open"], 10, 0.3)
+    text = "\n".join(notes(found, trained_known=True, differences=()))
+    assert "Over the 1 tasks that blind replay solves in less than 20 %: 3/10" in text
+    easy = summarise([*mine, *replays("open", 2), *replays("close", 9)], rate_hz=1.0)
+    unknown = summarise(mine, rate_hz=1.0)
+    assert "needs_eyes" not in easy.keys() | unknown.keys()
+
+
 def test_notes_name_what_is_not_shown():
     rng = np.random.default_rng(0)
     rows = table("policy", 1.0, 10, rng) + [episode("blind_replay", "open", i, i < 6) for i in range(10)]
