@@ -1,6 +1,7 @@
-"""A whole experiment from one recipe: collect, train, evaluate, report and result.json; goes on where an earlier call was stopped.
+"""A whole experiment from one recipe: collect, train, evaluate, report; goes on where an earlier call was stopped.
 
-Recipes are Python files of the package `embodia_recipes`; without a name, `embodia run` lists them.
+Recipes are Python files of the package `embodia_recipes`; without a name, `embodia run` lists them. What was measured
+lies in OUT/result.json, with command, commit, machine and seed.
 """
 
 from __future__ import annotations
