@@ -27,7 +27,7 @@ from embodia.parts.decoders.autoregressive import TokenConfig, TokenDecoder
 from embodia.parts.encoders.trace import Newest
 from embodia.parts.encoders.waypoints import Waypoints
 from embodia.parts.thought import Spelling, Thought, ThoughtConfig
-from embodia.parts.tokenizers.fast import FastTokenizer
+from embodia.parts.tokenizers.fast import Alphabet, FastTokenizer
 from embodia.parts.tokenizers.numbers import CHARACTERS, NumberTokenizer
 from embodia.parts.tokenizers.uniform import UniformTokenizer
 from embodia.parts.tokenizers.vocabulary_map import VocabularyMap, last_ids
@@ -42,8 +42,10 @@ class SpeechConfig:
     ids      bins, or pieces that FAST learns
     edges    ids of bins are their edges, see `UniformTokenizer`
     scale    of FAST, `precision` digits of written numbers
+    alphabet of FAST, `longest` ids a chunk has at most, 0 = one a coefficient
     mapped   ids live in the language model's vocabulary, counted backwards from its end, `spared` of them left alone
              (written numbers are its own characters); otherwise the actions have a table of their own
+    before   text that is said before every action, `mark` text that closes one before the end
     tokens   how they are spoken
     """
 
@@ -51,9 +53,13 @@ class SpeechConfig:
     ids: int = 256
     edges: bool = False
     scale: float = 10.0
+    alphabet: Alphabet = "symbols"
+    longest: int = 0
     precision: int = 2
     mapped: bool = False
     spared: int = 0
+    before: str = ""
+    mark: str = ""
     tokens: TokenConfig = field(default_factory=TokenConfig)
 
 
@@ -94,8 +100,9 @@ def speaker(
     """
     seen, actions, known = contract.observation, contract.action, statistics or {}
     encoders, backbone = vision_language(
-        config.vlm, seen, outputs=False, extra=extra, ahead=bool(config.ahead), image=image
+        config.vlm, seen, outputs=config.speech.tokens.start < 0, extra=extra, ahead=bool(config.ahead), image=image
     )
+    speech = spelled_out(config.speech, config.vlm.text)
     width = config.vlm.model.width
     foresight = estimate(config, seen, encoders, width)
     if config.history > 1:
@@ -105,7 +112,7 @@ def speaker(
         backbone=backbone,
         thought=thinker(config, backbone, width),
         answers=config.answers,
-        decoder=action_words(config.speech, backbone, width, actions.dim, config.chunk),
+        decoder=action_words(speech, backbone, width, actions.dim, config.chunk),
         foresight=foresight,
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
@@ -120,7 +127,7 @@ def action_words(speech: SpeechConfig, backbone: LanguageModel, width: int, dim:
     """The decoder that says chunks of `dim` numbers. Raises `ConfigError` where a model has no words."""
     made: nn.Module
     if speech.kind == "fast":
-        made = FastTokenizer(chunk, dim, speech.ids, speech.scale)
+        made = FastTokenizer(chunk, dim, speech.ids, speech.scale, speech.longest, speech.alphabet)
     elif speech.kind == "numbers":
         made = NumberTokenizer(chunk, dim, speech.precision)
     else:
@@ -134,6 +141,18 @@ def action_words(speech: SpeechConfig, backbone: LanguageModel, width: int, dim:
     if speech.kind == "numbers":
         places = torch.tensor([speech.spared + ord(character) for character in CHARACTERS])
     return TokenDecoder(VocabularyMap(made, words.size, places), Shared(words), tokens, chunk=chunk)
+
+
+def spelled_out(speech: SpeechConfig, text: TextConfig) -> SpeechConfig:
+    """`speech` with its frame as pieces of the model that reads `text`; the mark's first piece then ends an action."""
+    if not (speech.before or speech.mark):
+        return speech
+    pieces, tokens = tokenizer(text), speech.tokens
+    said = replace(tokens, before=tuple(pieces.plain(speech.before)))
+    if speech.mark:
+        end, *rest = pieces.plain(speech.mark)
+        said = replace(said, end=end, after=(*rest, tokens.end))
+    return replace(speech, tokens=said)
 
 
 def thinker(config: SpeakerConfig, backbone: LanguageModel, width: int) -> Thought | None:

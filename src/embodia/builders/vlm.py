@@ -52,6 +52,7 @@ class TextConfig:
                 integers below `state_bins`
     opens       the opening piece comes before all that is seen, as the group "opening" (Prismatic)
     fill        id of the piece that fills a prompt up to its length and is read like any other; -1 masks the rest
+    closing     id of a piece that closes the prefix, as the group "closing" and part of it; -1 for none
     openpi      fill it in as public checkpoints of pi0.5 and pi0-FAST learned it, see `parts.encoders.prompt`
     """
 
@@ -69,6 +70,7 @@ class TextConfig:
     state_bins: int = 256
     opens: bool = False
     fill: int = -1
+    closing: int = -1
     openpi: bool = False
 
 
@@ -130,6 +132,7 @@ def vision_language(
         encoders["state"] = StateToken(spec.state_dim, width, deep=config.deep)
     if spec.language or "{state}" in config.text.template:
         encoders["language"] = _language(config, vocabulary, width)
+    spelled = {**(spelled or {}), **({"closing": (config.text.closing,)} if config.text.closing >= 0 else {})}
     if spelled and vocabulary is not None:
         encoders |= {name: SpelledTokens(name, Shared(vocabulary), pieces) for name, pieces in spelled.items()}
     later = dict(extra or {})

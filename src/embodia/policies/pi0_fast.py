@@ -27,7 +27,11 @@ from embodia.parts.compose import Composition
 from embodia.parts.decoders.autoregressive import TokenConfig
 from embodia.parts.encoders.waypoints import END
 
-PROMPT = "Task: {instruction}, State: {state};\nAction: "
+PROMPT = "Task: {instruction}, State: {state};\n"
+WORDS = SpeechConfig(
+    kind="fast", ids=1024, mapped=True, spared=128, before="Action: ", mark="|", tokens=TokenConfig(start=-1, end=1)
+)
+"""Actions as PaliGemma says them: the last piece of the prompt foretells "Action: ", ids follow, "|" closes them."""
 
 
 def preset(size: str) -> Config:
@@ -37,8 +41,7 @@ def preset(size: str) -> Config:
     if size == "small":
         return Config(chunk=32, vlm=small_vlm(), speech=SpeechConfig(kind="fast", ids=512))
     text = replace(paligemma_3b().text, template=PROMPT, end="", length=128)
-    words = SpeechConfig(kind="fast", ids=1024, mapped=True, spared=128, tokens=TokenConfig(start=2, end=1))
-    return Config(chunk=50, vlm=replace(paligemma_3b(), text=text), speech=words)
+    return Config(chunk=50, vlm=replace(paligemma_3b(), text=text), speech=WORDS)
 
 
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:

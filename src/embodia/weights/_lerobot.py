@@ -6,7 +6,7 @@ a checkpoint with other ones is refused rather than shown wrong colours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +146,11 @@ def write_checkpoint(
     pictures: str = "MEAN_STD",
     before: Sequence[Step | str] = (DEVICE, UNITS),
     after: Sequence[Step | str] = (UNITS, DEVICE),
+    beside: Callable[[Path], None] | None = None,
 ) -> None:
     """The folder as LeRobot writes it; `before` and `after` are the steps of its processors behind the usual ones.
+
+    `beside` writes what else the folder holds.
 
     Raises `ConfigError` for units that it does not know.
     """
@@ -176,6 +179,8 @@ def write_checkpoint(
             for step in steps:
                 if "state_file" in step:
                     save_tensors(inside / step["state_file"], figures, {})
+        if beside is not None:
+            beside(inside)
 
 
 _FIRST: tuple[Step, ...] = (

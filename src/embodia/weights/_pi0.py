@@ -119,6 +119,14 @@ LEROBOT_PI05 = Layout(
 )
 """LeRobot's PI05Policy: time steers the expert's norms, the state is in the prompt."""
 
+LEROBOT_PI0_FAST = Layout(
+    beginnings={part: LEROBOT.beginnings[part] for part in ("tower", "projector", "words", "prefix")},
+    tied=LEROBOT.tied,
+    ours={part: name for part, name in _READER.items() if part != "head"},
+    leading="model.",
+)
+"""LeRobot's PI0FastPolicy: no expert; its language head, tied to the words, says the actions."""
+
 OPENPI, OPENPI_PI05 = replace(LEROBOT, leading=""), replace(LEROBOT_PI05, leading="")
 """openpi's PI0Pytorch: the same names without the word that all of LeRobot's begin with."""
 

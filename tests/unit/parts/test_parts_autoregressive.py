@@ -15,6 +15,7 @@ from embodia.nn.transformer import Transformer, TransformerConfig
 from embodia.nn.vocabulary import Vocabulary
 from embodia.parts.backbones.language_model import LanguageModel, block_table
 from embodia.parts.decoders.autoregressive import TokenConfig, TokenDecoder
+from embodia.parts.tokenizers.vocabulary_map import VocabularyMap
 
 SIZES = TransformerConfig(width=32, depth=2, heads=4, kv_heads=2, head_dim=8, mlp_width=48)
 PART = ActionPart(name="move", dim=2, representation="ee_position_delta")
@@ -229,3 +230,87 @@ def test_a_shared_vocabulary_speaks_with_the_models_own_words():
 def test_too_small_a_vocabulary_is_refused():
     with pytest.raises(ConfigError, match="do not fit"):
         TokenDecoder(Bins(), Shared(Vocabulary(3, 32)), chunk=3)
+
+
+class Framed:
+    """A shared vocabulary of 12 words, actions on the ids 8..5, and a prefix that gives hidden states."""
+
+    def __init__(self, **changes):
+        torch.manual_seed(2)
+        words = Vocabulary(12, 32)
+        model = LanguageModel(Transformer(SIZES), block_table(("image", "words")), words)
+        mask = torch.tensor([[True, True, False], [True, True, True]])
+        given = {
+            "image": TokenGroup(name="image", tokens=torch.randn(2, 4, 32), mask=None, attends_to=()),
+            "words": TokenGroup(name="words", tokens=torch.randn(2, 3, 32), mask=mask, attends_to=()),
+        }
+        self.given, self.model = given, model
+        self.context = Heard(*model(given), model)
+        tokens = TokenConfig(
+            **{"layout": "varying", "start": -1, "end": 3, "before": (1, 2), "after": (0, 4), **changes}
+        )
+        mapped = VocabularyMap(Steady(), 12, 8 - torch.arange(4))
+        self.head = TokenDecoder(mapped, Shared(words), tokens, chunk=3)
+
+    def chances(self, said):
+        """Log probabilities (words) of what follows the prefix of the second row and `said`, read in one go."""
+        tokens = torch.cat([self.given["image"].tokens, self.given["words"].tokens], dim=1)[1:]
+        group = TokenGroup(name="image", tokens=tokens, mask=None, attends_to=("image",))
+        model = LanguageModel(self.model.engine, block_table(("image",)), self.model.vocabulary)
+        groups, cache = model({"image": group})
+        hidden = groups["image"].tokens[:, -1]
+        if said:
+            tokens = model.vocabulary.embed(torch.tensor([said]))
+            late = TokenGroup(name="action", tokens=tokens, mask=None, attends_to=("image", "action"), within="causal")
+            hidden = model({"action": late}, cache)[0]["action"].tokens[:, -1]
+        return model.vocabulary.logits(hidden)[0].log_softmax(-1)
+
+
+LONG = torch.tensor([[[-0.9, -0.9]] * 3, [[-0.9, 0.9], [0.1, 0.1], [0.1, 0.1]]])
+
+
+def test_a_frame_is_learned_whole():
+    made = Framed()
+    both = ActionChunk(actions=LONG, valid=torch.ones(2, 3, dtype=torch.bool), spec=SPEC)
+    ids, counted = made.head._framed(*made.head._truth(both))
+    assert ids[0, :6].tolist() == [1, 2, 8, 3, 0, 4] and counted[0].tolist() == [1.0] * 6 + [0.0] * 2
+    assert ids[1].tolist() == [1, 2, 8, 5, 6, 3, 0, 4] and counted[1].tolist() == [1.0] * 8
+    row = ids[1].tolist()
+    expected = -sum(made.chances(row[:place])[row[place]] for place in range(8)) / 8
+    assert torch.allclose(made.head.loss_terms(made.context, both, None)["token"][1], expected, atol=1e-5)
+    silent = ActionChunk(actions=LONG, valid=torch.zeros(2, 3, dtype=torch.bool), spec=SPEC)
+    assert made.head.loss_terms(made.context, silent, None)["token"].tolist() == [0, 0]
+
+
+def test_a_frame_is_said_and_not_chosen():
+    made = Framed()
+    both = ActionChunk(actions=LONG, valid=torch.ones(2, 3, dtype=torch.bool), spec=SPEC)
+    allowed, row = [8, 7, 6, 5, 3], [1, 2, 8, 5, 6, 3]
+    among = [made.chances(row[:place]) for place in range(2, 6)]
+    expected = sum(c[row[2 + k]] - c[allowed].logsumexp(0) for k, c in enumerate(among))
+    assert torch.allclose(made.head.log_prob(made.context, both)[1], expected, atol=1e-4)
+    said = made.head.speak(made.context, None)[1]
+    found = [1, 2]
+    for place in said.tolist():
+        best = max(allowed, key=lambda word: float(made.chances(found)[word].detach()))
+        assert place == (-1 if best == 3 else best)
+        if best == 3:
+            break
+        found.append(best)
+
+
+def test_what_was_read_last_foretells_the_first_id():
+    made = Framed(before=(), after=())
+    _, hidden = made.head._next(made.context, torch.empty(2, 0, dtype=torch.long))
+    words = made.context.groups["words"].tokens
+    assert torch.equal(hidden, torch.stack([words[0, 1], words[1, 2]]))
+    one = made.head._read(made.context, torch.tensor([[8], [7]]))
+    assert torch.equal(one[:, 0], hidden)
+
+
+@pytest.mark.parametrize("changes", [{"layout": "steps"}, {"before": (12,)}, {"after": (99,)}])
+def test_a_frame_that_cannot_be_said_is_refused(changes):
+    with pytest.raises(ConfigError):
+        Framed(**changes)
+    with pytest.raises(ConfigError, match="shared"):
+        decoder(before=(1,))

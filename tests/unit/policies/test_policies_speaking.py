@@ -104,7 +104,7 @@ def test_pi0_fast_writes_its_state_into_the_prompt():
     config = paper("pi0_fast")
     seen = invent_observation(ARM, 1)
     text = prompts(seen.map(torch.from_numpy), config.vlm.text.template, 256)[0]
-    assert text.startswith("Task: push the puck to the goal, State: ") and text.endswith(";\nAction: ")
+    assert text.startswith("Task: push the puck to the goal, State: ") and text.endswith(";\n")
     assert len(text.split("State: ")[1].split(";")[0].split()) == 4
     assert config.speech.kind == "fast" and config.speech.mapped and config.chunk == 50
 

@@ -1,8 +1,9 @@
 """Actions as words (head.ar): the language model goes on with action ids, one after another, behind what it has read.
 
 Training reads all ids at once, shifted by one; use goes id by id over the cache. The first draw is the most probable id
-at every place, further draws are drawn. The one thing to watch: in training a language model scores its whole
-vocabulary, in use only ids that mean an action; `log_prob` is of the second, because that is what acts.
+at every place, further draws are drawn. A public model may say actions inside a frame: fixed pieces before the first
+id, a mark at their end and pieces behind it, all learned, none chosen. The one thing to watch: in training a language
+model scores its whole vocabulary, in use only ids that mean an action; `log_prob` is of the second, because that acts.
 """
 
 from __future__ import annotations
@@ -29,13 +30,19 @@ class TokenConfig:
 
     layout       "steps": every row has all its ids, in order of the chunk's steps; "whole": all its ids, which belong
                  to the chunk as a whole; "varying": rows differ in length and say when they end
-    start, end   ids in a shared vocabulary that come before and after an action; a decoder's own table adds them
+    start, end   ids in a shared vocabulary that come before and after an action; a decoder's own table adds them.
+                 start -1: nothing opens it, what was read last foretells the first id, so the backbone has to give
+                 hidden states of its first reading
+    before       pieces of a shared vocabulary that are said before every action
+    after        pieces that are learned behind the end, where rows end
     temperature  of all draws but the first
     """
 
     layout: Literal["steps", "whole", "varying"] = "steps"
     start: int = 1
     end: int = 2
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
     temperature: float = 1.0
 
 
@@ -44,7 +51,7 @@ class TokenDecoder(nn.Module):
 
     `words` is the language model's own vocabulary, whose ids the tokenizer then speaks (`VocabularyMap`), or a width:
     a table for actions alone is made. `attends_to` names what actions look at, () for everything in the cache. Raises
-    `ConfigError` when the tokenizer has more ids than the vocabulary.
+    `ConfigError` when the tokenizer has more ids than the vocabulary, or for a frame that cannot be said.
     """
 
     def __init__(
@@ -66,12 +73,15 @@ class TokenDecoder(nn.Module):
             Vocabulary(count + 2, words, head="own") if isinstance(words, int) else words
         )
         self.start, self.end = (count, count + 1) if own else (self.config.start, self.config.end)
-        if max(count, self.start + 1, self.end + 1) > self.words.size:
+        frame = (*self.config.before, *self.config.after)
+        if max(count - 1, self.start, self.end, *frame) >= self.words.size:
             raise ConfigError(f"{count} action ids do not fit {self.words.size} words", leaf="vocabulary")
+        if (own and frame) or (self.config.after and self.config.layout != "varying"):
+            raise ConfigError("a frame is of a shared vocabulary, its close of rows that end", leaf="before")
 
     def loss_terms(self, context: Context, chunk: ActionChunk, rng: torch.Generator | None) -> Mapping[str, Tensor]:
-        """{"token": (B,)}: mean cross entropy of the ids; those of padded steps never count."""
-        ids, counted = self._truth(chunk)
+        """{"token": (B,)}: mean cross entropy of the ids and their frame; those of padded steps never count."""
+        ids, counted = self._framed(*self._truth(chunk))
         logits = self.words.logits(self._read(context, ids)).float()
         error = F.cross_entropy(logits.transpose(1, 2), ids, reduction="none")
         return {"token": (error * counted).sum(1) / counted.sum(1).clamp_min(1)}
@@ -79,7 +89,8 @@ class TokenDecoder(nn.Module):
     def log_prob(self, context: Context, chunk: ActionChunk) -> Tensor:
         """Log probability of the valid steps' ids among those that mean an action, (B,)."""
         ids, counted = self._truth(chunk)
-        logits = self.words.logits(self._read(context, ids)).float()
+        before = self._before(ids)
+        logits = self.words.logits(self._read(context, torch.cat([before, ids], dim=1))[:, before.shape[1] :]).float()
         allowed = torch.stack([self._allowed(ids[:, :place]) for place in range(ids.shape[1])], dim=1)
         allowed = allowed | F.one_hot(ids, logits.shape[-1]).bool()
         chance = logits.masked_fill(~allowed, -torch.inf).log_softmax(-1)
@@ -124,15 +135,51 @@ class TokenDecoder(nn.Module):
         return torch.where(said == self.end, -1, said) if self.config.layout == "varying" else said
 
     def _next(self, context: Context, said: Tensor) -> tuple[Context, Tensor]:
-        """The context that has heard the last id, or the start, and its hidden state (B D)."""
-        last = said[:, -1:] if said.shape[1] else said.new_full((len(said), 1), self.start)
+        """The context that has heard the last id, or what opens an action, and its hidden state (B D)."""
+        last = said[:, -1:] if said.shape[1] else self._opening(said)
+        if not last.shape[1]:
+            return context, self._read_last(context)
         longer = context.extend({"action": self._group(context, last)})
         return longer, longer.groups["action"].tokens[:, -1]
 
     def _read(self, context: Context, ids: Tensor) -> Tensor:
         """Hidden states (B L D) at which each of the ids is foretold."""
-        heard = torch.cat([ids.new_full((len(ids), 1), self.start), ids[:, :-1]], dim=1)
-        return context.extend({"action": self._group(context, heard)}).groups["action"].tokens  # type: ignore[no-any-return]
+        start = ids.new_full((len(ids), int(self.start >= 0)), self.start)
+        heard = torch.cat([start, ids[:, :-1]], dim=1)
+        told = [] if self.start >= 0 else [self._read_last(context)[:, None]]
+        if heard.shape[1]:
+            told.append(context.extend({"action": self._group(context, heard)}).groups["action"].tokens)
+        return torch.cat(told, dim=1)
+
+    def _read_last(self, context: Context) -> Tensor:
+        """The hidden state (B D) of what stands last in the cache."""
+        cache: Any = context.cache
+        group = context.groups[cache.spans[-1].name]
+        if group.mask is None:
+            return group.tokens[:, -1]
+        return group.tokens[torch.arange(len(group.mask)), group.mask.long().cumsum(1).argmax(1)]
+
+    def _before(self, like: Tensor) -> Tensor:
+        """The pieces before an action, (B P) beside `like`."""
+        return like.new_tensor(self.config.before).expand(len(like), -1)
+
+    def _opening(self, like: Tensor) -> Tensor:
+        """All that is heard before the first id is chosen, (B P)."""
+        start = like.new_full((len(like), int(self.start >= 0)), self.start)
+        return torch.cat([start, self._before(like)], dim=1)
+
+    def _framed(self, ids: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+        """Ids with the pieces before them and behind their end, and which of them count."""
+        if self.config.after:
+            after = ids.new_tensor(self.config.after)[None]
+            ended = ((ids == self.end) & counted.bool()).any(1, keepdim=True)
+            places = counted.sum(1, keepdim=True).long() + torch.arange(after.shape[1], device=ids.device)
+            ids = F.pad(ids, (0, after.shape[1]), value=self.end)
+            ids = ids.scatter(1, places, after.expand(len(ids), -1))
+            counted = F.pad(counted, (0, after.shape[1])).scatter(1, places, ended.float().expand_as(places))
+        before = self._before(ids)
+        heard = counted.any(1, keepdim=True).float().expand(-1, before.shape[1])
+        return torch.cat([before, ids], dim=1), torch.cat([heard, counted], dim=1)
 
     def _group(self, context: Context, ids: Tensor) -> TokenGroup:
         cache: Any = context.cache

@@ -12,7 +12,7 @@ The one thing to watch: ids mean nothing without the table of merges; it is kept
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +30,8 @@ Alphabet = Literal["symbols", "bytes"]
 
 _FIRST = {"symbols": 0x4E00, "bytes": 0}
 """Code point of the smallest coefficient: behind all marks and spaces for symbols, from zero as released for bytes."""
+_SURROGATES = 0xD800
+"""The first code point that no text holds."""
 
 
 class FastTokenizer(nn.Module):
@@ -88,6 +90,23 @@ class FastTokenizer(nn.Module):
         trained.train_from_iterator(self._texts(numbers), trainer=trainer)
         self._keep(json.loads(trained.to_str())["model"])
 
+    def take(self, model: Mapping[str, Any], low: int) -> None:
+        """Take a table that was fitted elsewhere: "vocab" (piece to id), "merges" (pairs in order), lowest coefficient.
+
+        The highest one is not part of such tables; whatever has a piece may be said. Raises `ConfigError` for a table
+        whose ids are not its characters and then its merges, in order.
+        """
+        self._keep(model)
+        self.low.fill_(low)
+        self.high.fill_(low + _SURROGATES - 1 - _FIRST[self.alphabet])
+        if self._pairs().get_vocab() != dict(model["vocab"]):
+            raise ConfigError("ids are not those of characters and merges in order", leaf="merges")
+
+    def table(self) -> dict[str, Any]:
+        """The byte-pair tokenizer in the JSON of the tokenizers library."""
+        found: dict[str, Any] = json.loads(self._pairs().to_str())
+        return found
+
     def encode(self, actions: Tensor) -> Tensor:
         """Ids int64 (B length). Raises `ShapeError` for a chunk of another shape."""
         require_chunk(actions, self.chunk, self.dim)
@@ -119,7 +138,7 @@ class FastTokenizer(nn.Module):
         first = _FIRST[self.alphabet]
         return ["".join(chr(first + value) for value in row) for row in shifted.reshape(len(shifted), -1)]
 
-    def _keep(self, model: dict[str, Any]) -> None:
+    def _keep(self, model: Mapping[str, Any]) -> None:
         ids, merges = model["vocab"], model["merges"]
         singles = sorted((index, ord(text)) for text, index in ids.items() if len(text) == 1)
         pairs = [(ids[left], ids[right]) for left, right in merges]
