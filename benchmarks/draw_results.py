@@ -61,7 +61,15 @@ def text_of(row: Mapping[str, Any]) -> str:
 
 def page(results: Mapping[str, dict[str, Any]]) -> str:
     """The whole text."""
-    sections = [_head(), _rates(results), _suites(results), _policies(results), _peers(results), _speed(results)]
+    sections = [
+        _head(),
+        _rates(results),
+        _compute(results),
+        _suites(results),
+        _policies(results),
+        _peers(results),
+        _speed(results),
+    ]
     sections += [_parity(results), _others(results)]
     return "\n".join(section for section in sections if section)
 
@@ -94,6 +102,30 @@ def _rates(results: Mapping[str, dict[str, Any]]) -> str:
         rows.append([_link(name), title, f"**{text_of(result)}**", "; ".join(controls), f"`{result['command']}`"])
     table = _table(("file", "what", "success", "controls", "command"), rows)
     return f"## Success, with what stands beside it\n\n![Success rates](assets/results_success.png)\n\n{table}"
+
+
+def _compute(results: Mapping[str, dict[str, Any]]) -> str:
+    rows = [
+        [_link(name), f"{row['samples']:,}", f"{row['seconds'] / 60:.0f}", text_of(row)]
+        for name, result in results.items()
+        for row in learning(result)
+    ]
+    table = _table(("file", "samples", "minutes of training", "success"), rows)
+    return (
+        "## Success against compute\n\n![Success against samples](assets/results_compute.png)\n\nMilestones of one "
+        f"run, judged on the same episodes; its rate of learning falls towards the end.\n\n{table}"
+        if rows
+        else ""
+    )
+
+
+def learning(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The milestones of a result, by samples, and where there are any its final rate."""
+    rows = list(result.get("against_compute", {}).get("rows", []))
+    cost = result.get("training", {})
+    if rows and all(row["samples"] < cost["samples"] for row in rows):
+        rows.append({**result, "samples": cost["samples"], "seconds": cost["seconds"]})
+    return rows
 
 
 def _suites(results: Mapping[str, dict[str, Any]]) -> str:
@@ -239,6 +271,27 @@ def draw_speed(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
+def draw_compute(curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """Success with intervals over training samples."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6.5, 3.2), constrained_layout=True)
+    for name, rows in curves.items():
+        samples, rates = [row["samples"] for row in rows], [100 * row["success_rate"] for row in rows]
+        ends = [[100 * row["interval"][side] for row in rows] for side in (0, 1)]
+        (line,) = axes.plot(samples, rates, "o-", label=name)
+        axes.vlines(samples, *ends, color=line.get_color(), alpha=0.4, linewidth=3)
+    axes.set(xlabel="training samples", ylabel="success in %, 95 % interval", ylim=(0, 100), xlim=(0, None))
+    axes.grid(color="0.9")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
 def main() -> int:
     """Write, or check."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -248,6 +301,9 @@ def main() -> int:
         return int(PAGE.read_text(encoding="utf-8") != page(results))
     PAGE.write_text(page(results), encoding="utf-8")
     draw_success(results, ASSETS / "results_success.png")
+    curves = {name: learning(result) for name, result in results.items() if learning(result)}
+    if curves:
+        draw_compute(curves, ASSETS / "results_compute.png")
     if "speed" in results:
         draw_speed(results["speed"]["rows"], ASSETS / "results_speed.png")
     return 0

@@ -43,6 +43,7 @@ def recipe() -> Recipe:
             validation_fraction=0.02,
             validation_batches=8,
             save_every=500,
+            keep_every=5000,
             validate_every=500,
             log_every=25,
         ),

@@ -111,10 +111,10 @@ def read(folder: Path) -> tuple[Tensors, dict[str, Any]]:
 
 
 class Store:
-    """The checkpoints of one run, under `folder`; keeps the newest `keep_last` and the best."""
+    """The checkpoints of one run, under `folder`: the newest `keep_last`, the best and one each `keep_every` steps."""
 
-    def __init__(self, folder: Path, *, keep_last: int = 2) -> None:
-        self.folder, self.keep_last = folder, keep_last
+    def __init__(self, folder: Path, *, keep_last: int = 2, keep_every: int | None = None) -> None:
+        self.folder, self.keep_last, self.keep_every = folder, keep_last, keep_every
 
     def tidy(self) -> None:
         """Remove what a kill left behind: temporary folders, and checkpoints that were being removed."""
@@ -135,7 +135,7 @@ class Store:
     def latest_step(self) -> int | None:
         """The step of the newest complete checkpoint."""
         latest = self.latest()
-        return None if latest is None else int(latest.name[5:])
+        return None if latest is None else step_of(latest)
 
     def best(self) -> Path | None:
         """The complete checkpoint with the smallest validation loss, the earliest of equals, or None."""
@@ -158,9 +158,16 @@ class Store:
         complete = self.complete()
         manifest.verify(complete[-1])
         kept = {*complete[-self.keep_last :], self.best()}
+        if self.keep_every:
+            kept |= {path for path in complete if step_of(path) % self.keep_every == 0}
         for path in complete:
             if path not in kept:
                 remove(path)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The optimizer step that names the folder of a checkpoint."""
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def find(folder: Path) -> Path:

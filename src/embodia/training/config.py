@@ -16,7 +16,9 @@ from embodia.core.config import to_json
 from embodia.core.errors import ConfigError
 from embodia.data.transforms.augment import AugmentConfig
 
-_MAY_CHANGE = "steps samples max_seconds log_every save_every validate_every keep_last prefetch workers resume"
+_MAY_CHANGE = (
+    "steps samples max_seconds log_every save_every validate_every keep_last keep_every prefetch workers resume"
+)
 MAY_CHANGE = frozenset(f"{_MAY_CHANGE} tensorboard parallel device".split())
 """Fields that a resumed run may change; every other difference would silently make another run of it.
 
@@ -59,6 +61,7 @@ class TrainConfig:
     validate_every      steps between validations; None means ten in the run
     save_every          steps between checkpoints; None means ten in the run
     keep_last           newest checkpoints kept beside the best
+    keep_every          checkpoints at multiples of so many steps stay for good, to see what more training buys
     log_every           steps between lines of metrics.jsonl
     prefetch            batches prepared ahead of the step
     workers             threads that read and decode; 0 reads in the thread that prepares
@@ -96,6 +99,7 @@ class TrainConfig:
     validate_every: int | None = None
     save_every: int | None = None
     keep_last: int = 2
+    keep_every: int | None = None
     log_every: int = 10
     prefetch: int = 2
     workers: int = 1
@@ -107,7 +111,7 @@ class TrainConfig:
             raise ConfigError("a run needs a budget", leaf="steps", cure="Set steps, samples or max_seconds.")
         for name in ("steps", "samples", "max_seconds", "batch_size", "accumulate", "learning_rate"):
             _at_least(name, getattr(self, name), strict=True)
-        for name in ("log_every", "keep_last", "validation_batches", "save_every", "validate_every"):
+        for name in ("log_every", "keep_last", "keep_every", "validation_batches", "save_every", "validate_every"):
             _at_least(name, getattr(self, name), strict=True)
         for name in ("warmup_steps", "weight_decay", "clip_norm", "slow_factor", "prefetch", "workers"):
             _at_least(name, getattr(self, name), strict=False)

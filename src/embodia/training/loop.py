@@ -70,7 +70,7 @@ def fit(
     keep_heap()
     with parallel.start(config) as place:
         learner = Learner(config, make.policy, place)
-        store = Store(out / FOLDER_NAME, keep_last=config.keep_last)
+        store = Store(out / FOLDER_NAME, keep_last=config.keep_last, keep_every=config.keep_every)
         resume(learner, store, make.card)
         run = _Run(learner, store, make, progress, clock or SystemClock())
         rates = schedule.from_config(config)

@@ -21,7 +21,7 @@ from embodia.core.errors import (
 from embodia.io import atomic, manifest
 from embodia.io.tensors import load_tensors, save_tensors
 from embodia.training import checkpoint
-from embodia.training.checkpoint import Card, Store, find, load_policy, read_card
+from embodia.training.checkpoint import Card, Store, find, load_policy, read_card, step_of
 from embodia.training.loop import fit
 from embodia.training.parallel import Parallel
 from embodia.training.state import Learner, put
@@ -230,6 +230,14 @@ def test_the_last_and_the_best_are_kept_and_ties_go_to_the_earlier(tmp_path):
     assert [path.name for path in store.complete()] == ["step-000000002", "step-000000005", "step-000000006"]
     assert store.best().name == "step-000000002" and store.latest_step() == 6
     assert find(tmp_path) == store.best()
+
+
+def test_milestones_stay(tmp_path):
+    store = Store(tmp_path, keep_last=1, keep_every=2)
+    one, make = learner()
+    for step in range(1, 6):
+        save(store, one, make, step, None)
+    assert [step_of(path) for path in store.complete()] == [2, 4, 5]
 
 
 def test_an_unfinished_folder_is_never_the_latest_and_is_tidied(tmp_path):

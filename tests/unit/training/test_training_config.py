@@ -29,6 +29,7 @@ def test_a_run_without_a_budget_is_refused_and_the_cure_names_the_three():
         ("ema_decay", 1.0),
         ("validation_fraction", -0.1),
         ("keep_last", 0),
+        ("keep_every", 0),
     ],
 )
 def test_impossible_values_name_their_field(field, value):
