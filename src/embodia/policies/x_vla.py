@@ -86,11 +86,12 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     image = sight(config.vlm, seen)
     encoders, model = vision_language(config.vlm, seen, image=image)
     names, width = (contract.embodiment, *config.bodies), config.padded or actions.dim
+    state = {"state": StateVector()} if seen.state_dim else {}
     prompts = SoftPrompts(names, net.bodies, net.prompts, net.width)
     units = Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key))
     denoiser = SoftPrompted(net, tuple(encoders), config.vlm.model.width, width, config.chunk)
     parts = Parts(
-        encoders={**encoders, "state": StateVector(), "body": BodyIndex(names), "prompt": prompts},
+        encoders={**encoders, **state, "body": BodyIndex(names), "prompt": prompts},
         backbone=MainView(model, int(image.first)),  # type: ignore[arg-type]
         decoder=CleanFlow(denoiser, config.clean, actions, config.chunk, units, width),
         weights=config.weights,

@@ -84,8 +84,10 @@ class Facts:
             raise CheckpointError(f"pictures normalised by {found!r}", file=self.file, leaf="normalization_mapping")
         return str(found)
 
-    def check_contract(self, contract: Contract) -> None:
+    def check_contract(self, contract: Contract, *, state: int | None = None, action: int | None = None) -> None:
         """Raise `ContractError` unless the contract has the cameras and sizes of the policy.
+
+        `state` and `action` are its sizes where the file does not tell those that the network knows.
 
         Cameras that are only held free for other bodies are masked there and left out here.
         """
@@ -94,7 +96,11 @@ class Facts:
         theirs = {name: item["shape"] for name, item in inputs.items() if item["type"] == "VISUAL"}
         theirs = {name: shape for name, shape in theirs.items() if _EMPTY not in name}
         expected = {**cameras, STATE: [contract.observation.state_dim], ACTION: [contract.action.dim]}
-        found = {**theirs, STATE: inputs.get(STATE, {}).get("shape", [0]), ACTION: outputs[ACTION]["shape"]}
+        found = {
+            **theirs,
+            STATE: inputs.get(STATE, {}).get("shape", [0]) if state is None else [state],
+            ACTION: outputs[ACTION]["shape"] if action is None else [action],
+        }
         if found != expected or list(theirs) != list(cameras):
             raise ContractError(
                 f"the checkpoint has {found}, the contract {expected}",

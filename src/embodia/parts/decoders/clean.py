@@ -58,7 +58,7 @@ class CleanFlow(nn.Module):
             raise ConfigError(f"{spec.dim} action dimensions do not fit into {width}", leaf="width")
         self.net, self.config, self.units = net, config, Shared(units)
         self.action_dim, self.horizon, self.width = spec.dim, horizon, width or spec.dim
-        kinds = [_kind(part) for part in spec.parts for _ in range(part.dim)]
+        kinds = [kind_of(part) for part in spec.parts for _ in range(part.dim)]
         self.kinds = tuple(dict.fromkeys(kinds))
         grips = torch.tensor([kind == "gripper" and config.gripper == "chance" for kind in kinds])
         self.register_buffer("grips", F.pad(grips, (0, self.width - spec.dim)), persistent=False)
@@ -141,7 +141,8 @@ class CleanFlow(nn.Module):
         return self._pad(prefix).repeat_interleave(n, dim=0)
 
 
-def _kind(part: ActionPart) -> str:
+def kind_of(part: ActionPart) -> str:
+    """ "position", "rotation", "gripper" or "joint": which of the losses a part of an action has."""
     if part.representation.startswith("ee_position"):
         return "position"
     if part.representation.startswith("ee_rotation"):
@@ -151,7 +152,7 @@ def _kind(part: ActionPart) -> str:
 
 def _weights(spec: ActionSpec, kinds: tuple[str, ...]) -> Tensor:
     """(kinds A): positions and rotations of several hands add up, grippers and joints are averaged."""
-    places = [(_kind(part), part.dim) for part in spec.parts for _ in range(part.dim)]
+    places = [(kind_of(part), part.dim) for part in spec.parts for _ in range(part.dim)]
     totals = {kind: sum(found == kind for found, _ in places) for kind in kinds}
     rows = [
         [(1 / (dim if kind in ("position", "rotation") else totals[kind])) * (kind == found) for found, dim in places]
