@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from common import CAMERAS, SIZE, frame
 
 from embodia.core.provenance import Provenance
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
-from embodia.core.types import Array, Observation
+from embodia.core.types import Array, Observation, changed
 from embodia.envs.protocol import Env, Split, StepResult
 
 TASK = "go-red"
@@ -44,7 +42,7 @@ class Pictures:
     def observe(self) -> Observation:
         """With pictures."""
         images = {name: frame(self._steps, number)[None, None] for number, name in enumerate(CAMERAS)}
-        return replace(self._sense(), images=images)
+        return changed(self._sense(), images=images)
 
     def judge(self, task: str) -> bool:
         """Never."""

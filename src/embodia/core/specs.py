@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Literal
 
 from embodia.core.errors import ConfigError, ContractError
@@ -79,7 +80,7 @@ class ActionSpec:
         if self.chunk < 0 or (self.recorded and not self.parts):
             raise ConfigError("a recorded action has at least one part, and no chunk is negative", leaf="parts")
 
-    @property
+    @cached_property
     def dim(self) -> int:
         """Number of action dimensions."""
         return sum(part.dim for part in self.parts)

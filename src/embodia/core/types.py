@@ -6,9 +6,10 @@ letters B batch, T history, H chunk (horizon), N tokens, D width, A action dimen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,20 @@ from embodia.core.specs import ActionSpec, ObservationSpec, SenseSpec
 
 Array: TypeAlias = Any
 """A numpy array or a torch tensor."""
+
+Record = TypeVar("Record")
+
+
+def changed(record: Record, **values: Any) -> Record:
+    """`dataclasses.replace` for records without `__init__` of their own, ten times as quick: for what is made at every
+    step of a simulation. Raises `TypeError` for a field that is not there."""
+    known = vars(record)
+    fields_of = {**known, **values}
+    if len(fields_of) != len(known):
+        raise TypeError(f"{type(record).__name__} has no field {', '.join(values.keys() - known.keys())}")
+    made = object.__new__(type(record))
+    object.__setattr__(made, "__dict__", fields_of)
+    return made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +210,6 @@ def _check_floats(array: Array | None, dim: int, where: str, leaf: str) -> None:
     numbers = np.asarray(array)
     if numbers.dtype.kind not in "fiu":
         raise ShapeError(f"numbers are needed, got {numbers.dtype}", file=where, leaf=leaf)
-    if not np.isfinite(numbers).all():
+    if not math.isfinite(np.vdot(numbers, numbers)) and not np.isfinite(numbers).all():
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
         raise NotFiniteError(f"not a finite number at index {index}", file=where, leaf=leaf)

@@ -6,7 +6,7 @@ process. The one thing to watch: what runs in this process can be reached from t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,10 @@ class LocalVector:
             camera.name: np.zeros((slots, history, camera.height, camera.width, 3), np.uint8)
             for camera in self.contract.observation.cameras
         }
-        self._slots = [Slot(env, views_of(self._images, index), history) for index, env in enumerate(self._envs)]
+        senses = self.contract.observation.senses
+        self._slots = [
+            Slot(env, views_of(self._images, index), history, senses) for index, env in enumerate(self._envs)
+        ]
         self._took: dict[int, Took] = {}
 
     def begin(self, starts: Mapping[int, Start]) -> dict[int, Took]:
@@ -46,9 +49,18 @@ class LocalVector:
         self._took |= {slot: self._slots[slot].run(actions) for slot, actions in chunks.items()}
         return {slot: self._took[slot] for slot in chunks}
 
-    def observation(self, slot: int, instruction: str = "") -> Observation:
-        """What the slot saw when it last stopped: images (1 T H W 3), state (1 T S); a copy."""
-        return sensed(self._took[slot], self._images, slot, self.contract.embodiment, instruction)
+    def observation(self, slot: int, instruction: str = "", *, copy: bool = True) -> Observation:
+        """What the slot saw when it last stopped: images (1 T H W 3), state (1 T S).
+
+        With `copy` False the images are read-only views that hold good until this slot is begun or run again.
+        """
+        images = {name: array[slot : slot + 1] for name, array in self._images.items()}
+        return sensed((self._took[slot],), images, self.contract.embodiment, (instruction,), copy=copy)
+
+    def observations(self, instructions: Sequence[str] = (), *, copy: bool = True) -> Observation:
+        """What all slots saw when they last stopped, as one batch: images (slots T H W 3), state (slots T S)."""
+        took = tuple(self._took[slot] for slot in range(self.slots))
+        return sensed(took, self._images, self.contract.embodiment, instructions, copy=copy)
 
     def close(self) -> None:
         """Close every environment; may be called twice."""

@@ -8,7 +8,7 @@ contract, so a description covers tasks of one body only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,7 +18,7 @@ from embodia.core.errors import ConfigError, EnvironmentFailure
 from embodia.core.names import unknown
 from embodia.core.provenance import Provenance
 from embodia.core.specs import ActionPart, ActionSpec, Contract, ObservationSpec, StatePart
-from embodia.core.types import Array, Observation, check_actions
+from embodia.core.types import Array, Observation, changed, check_actions
 from embodia.envs.profiles import VisualProfile, profile
 from embodia.envs.protocol import CameraView, EnvConfig, Split, StepResult, chosen, resolve_views
 from embodia.envs.sentences import Sentences
@@ -127,6 +127,7 @@ class SimulatedEnv:
         )
         bounds = [(part.low, part.high) for part in family.parts for _ in range(part.dim)]
         self._low, self._high = np.array(bounds).T
+        self._blank = Observation(embodiment=family.body)
         self._task = self._scene_task = ""
         self._simulation: Simulation | None = None
         self._steps = 0
@@ -159,7 +160,7 @@ class SimulatedEnv:
     def observe(self) -> Observation:
         """State and pictures now, (1 1 ...)."""
         images = self.simulation.draw()
-        return replace(self._sense(), images={name: image[None, None] for name, image in images.items()})
+        return changed(self._sense(), images={name: image[None, None] for name, image in images.items()})
 
     def instructions(self, task: str, split: Split = "canonical") -> tuple[str, ...]:
         """The sentences of a task."""
@@ -214,10 +215,10 @@ class SimulatedEnv:
     def _sense(self) -> Observation:
         simulation = self.simulation
         said = simulation.sentence() if isinstance(simulation, Speaking) else ""
-        return Observation(
+        return changed(
+            self._blank,
             state=np.asarray(simulation.proprioception(), np.float32)[None, None],
             instruction=(said,) if said else self._family.sentences[self._task].canonical,
-            embodiment=self._family.body,
             time_s=np.array([[self._steps / self._family.rate_hz]]),
         )
 

@@ -6,7 +6,7 @@ episode that is filmed), because drawing costs ten times what physics costs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from embodia.core.specs import SenseSpec
 from embodia.core.types import Observation
 from embodia.envs.protocol import Env
+from embodia.envs.shared import MOST_WATCHED, Part
 
 Images = npt.NDArray[np.uint8]
 
@@ -67,15 +68,35 @@ def views_of(images: Mapping[str, Images], slot: int) -> dict[str, Images]:
     return {name: array[slot] for name, array in images.items()}
 
 
-def sensed(took: Took, images: Mapping[str, Images], slot: int, embodiment: str, instruction: str = "") -> Observation:
-    """What a slot saw when it last stopped: images (1 T H W 3), state (1 T S); a copy."""
-    return Observation(
-        images={name: array[slot][None].copy() for name, array in images.items()},
-        state=None if took.state is None else took.state[None],
-        instruction=(instruction or took.instruction,),
+def sensed(
+    took: Sequence[Took],
+    images: Mapping[str, Images],
+    embodiment: str,
+    instructions: Sequence[str] = (),
+    *,
+    copy: bool = True,
+) -> Observation:
+    """What B slots saw when they last stopped: images (B T H W 3), state (B T S).
+
+    `instructions` go before what the episodes ask for. Without `copy` the images are read-only views.
+    """
+    states = [one.state for one in took if one.state is not None]
+    asked = instructions or ("",) * len(took)
+    senses = {sense: np.stack([one.senses[sense] for one in took]) for sense in took[0].senses}
+    seen = Observation(
+        images={name: array.copy() if copy else _read_only(array) for name, array in images.items()},
+        state=np.stack(states) if states else None,
+        instruction=tuple(words or one.instruction for words, one in zip(asked, took, strict=True)),
         embodiment=embodiment,
-        time_s=took.time_s[None],
-    ).with_senses({sense: array[None] for sense, array in took.senses.items()})
+        time_s=np.stack([one.time_s for one in took]),
+    )
+    return seen.with_senses(senses) if senses else seen
+
+
+def _read_only(array: Images) -> Images:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 @dataclass
@@ -101,6 +122,7 @@ class Slot:
         self._sensed: list[Observation] = []
         self._felt: dict[SenseSpec, npt.NDArray[np.float32]] = {}
         self._episode = _Episode(start=Start(task="", seed=0))
+        self._told: tuple[str, ...] = ()
 
     def begin(self, start: Start) -> Took:
         """Reset, draw, and judge what holds before anything is done."""
@@ -116,18 +138,36 @@ class Slot:
 
     def run(self, actions: npt.NDArray[np.floating[Any]]) -> Took:
         """Apply `actions` (H A) one after the other; stops when the episode ends or asks for something else."""
-        told = self._sensed[-1].instruction
-        for index, action in enumerate(actions):
+        self._play(actions)
+        return self._report()
+
+    def run_into(self, part: Part, actions: npt.NDArray[np.floating[Any]]) -> Took | None:
+        """`run`, answered in shared memory; a `Took` only where that has no room for what there is to say.
+
+        No room: a film, a sentence other than the one last told, a state or sense of another shape than the contract's.
+        """
+        self._play(actions)
+        episode, held = self._episode, self._episode.held
+        new = episode.film or self._sensed[-1].instruction != self._told or len(held) > MOST_WATCHED
+        if new or not part.keep(self._sensed, self._felt):
+            return self._report()
+        bits = sum([1 << bit for bit, holds in enumerate(held.values()) if holds])
+        part.note(episode.steps, episode.done, episode.success, bits, episode.reward, episode.best_reward)
+        return None
+
+    def _play(self, actions: npt.NDArray[np.floating[Any]]) -> None:
+        told, left = self._sensed[-1].instruction, len(actions)
+        for action in actions:
             if self._episode.done:
                 break
             self._step(action)
             asked_anew = self._sensed[-1].instruction != told
-            if (len(actions) - index <= self._history or asked_anew) and not self._episode.done:
+            if (left <= self._history or asked_anew) and not self._episode.done:
                 self._draw()
             self._film()
+            left -= 1
             if asked_anew:
                 break
-        return self._report()
 
     def _step(self, action: npt.NDArray[np.floating[Any]]) -> None:
         episode, start = self._episode, self._episode.start
@@ -138,7 +178,8 @@ class Slot:
         episode.reward += reward
         now = {task: self._env.judge(task) for task in episode.held if task != start.task}
         now[start.task] = bool(info["success"])
-        episode.held.update({task: episode.held[task] or holds for task, holds in now.items()})
+        for task, holds in now.items():
+            episode.held[task] = episode.held[task] or holds
         episode.success = episode.success or now[start.task]
         episode.done = truncated or (start.stop and now[start.until or start.task])
 
@@ -149,9 +190,12 @@ class Slot:
         for name, array in self._images.items():
             if fill:
                 array[:] = seen.images[name][0, 0]
-            else:
+                continue
+            if self._history > 1:
                 array[:-1] = array[1:].copy()
-                array[-1] = seen.images[name][0, 0]
+            array[-1] = seen.images[name][0, 0]
+        if not self._senses:
+            return
         now = {sense: np.asarray(seen.sense(sense), dtype=np.float32)[0] for sense in self._senses}
         past = {
             sense: np.repeat(new, self._history, axis=0) if fill else self._felt[sense] for sense, new in now.items()
@@ -169,6 +213,7 @@ class Slot:
         episode = self._episode
         film, episode.film = tuple(episode.film), []
         last = self._sensed[-1]
+        self._told = last.instruction
         states = [sensed.state[0] for sensed in self._sensed if sensed.state is not None]
         times = [np.ravel(sensed.time_s) for sensed in self._sensed if sensed.time_s is not None]
         return Took(
@@ -179,7 +224,7 @@ class Slot:
             held=dict(episode.held),
             held_at_start=episode.held_at_start,
             state=np.concatenate(states) if states else None,
-            time_s=np.concatenate(times) if times else np.zeros(self._history),
+            time_s=np.concatenate(times, dtype=np.float64) if times else np.zeros(self._history),
             instruction=last.instruction[0] if last.instruction else "",
             film=film,
             best_reward=episode.best_reward,

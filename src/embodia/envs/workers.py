@@ -1,19 +1,22 @@
 """Worker processes that answer requests one at a time; a worker that dies or hangs is an error that names it.
 
 Used by the vectorised environment and by collection. Processes are spawned, never forked, because threads of a network
-library and graphics contexts do not survive a fork; so what a worker builds must be importable by name. The one thing
-to watch: a script that makes a pool needs the usual `if __name__ == "__main__":`.
+library and graphics contexts do not survive a fork; so what a worker builds must be importable by name. A request or a
+reply of None is one byte, for those who leave what they have to say in shared memory. The one thing to watch: a script
+that makes a pool needs the usual `if __name__ == "__main__":`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeAlias
 
@@ -22,7 +25,11 @@ from embodia.core.errors import EmbodiaError, WorkerError
 Handler: TypeAlias = Callable[[Any], Any]
 """What a worker does: request in, reply out; raises `EmbodiaError`."""
 
+Doing: TypeAlias = str | Callable[[], str]
+"""The phrase an error will use for what a worker was at, or who finds it out when an error needs it."""
+
 DEFAULT_TIMEOUT_S = 600.0
+_BELL, _LETTER = b"\0", b"\1"
 _ONE_THREAD = {"LP_NUM_THREADS": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -54,14 +61,17 @@ class Pool:
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self._timeout_s = timeout_s
-        self._busy: dict[int, tuple[str, float]] = {}
+        self._busy: dict[int, tuple[Doing, float]] = {}
         self._workers: list[_Worker] = []
+        self._waiting = select.poll()
+        self._indices: dict[int, int] = {}
         for index, given in enumerate(arguments):
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, build, given), name=f"{name} {index}", daemon=True)
             process.start()
             theirs.close()
             self._workers.append(_Worker(name=process.name, process=process, connection=ours))
+            self._indices[ours.fileno()] = index
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -73,6 +83,11 @@ class Pool:
         self.close()
 
     @property
+    def busy(self) -> bool:
+        """Whether any worker has a request."""
+        return bool(self._busy)
+
+    @property
     def idle(self) -> tuple[int, ...]:
         """Workers that have no request."""
         return tuple(index for index in range(len(self)) if index not in self._busy)
@@ -82,27 +97,37 @@ class Pool:
         """Process ids, in the order of the workers."""
         return tuple(worker.process.pid for worker in self._workers)
 
-    def send(self, index: int, request: Any, *, doing: str) -> None:
-        """Hand a request to an idle worker; `doing` is the phrase an error will use. Raises `WorkerError`."""
+    def send(self, index: int, request: Any, *, doing: Doing) -> None:
+        """Hand a request to an idle worker. Raises `WorkerError`."""
+        if not self._workers:
+            raise WorkerError("the workers were stopped", cure="Make a new pool.")
+        connection = self._workers[index].connection
         self._busy[index] = (doing, time.monotonic() + self._timeout_s)
         try:
-            self._workers[index].connection.send(request)
+            _post(connection, request)
         except (BrokenPipeError, ConnectionError, EOFError) as error:
             raise self._lost(index, "died") from error
+        self._waiting.register(connection.fileno(), select.POLLIN)
 
-    def receive(self) -> list[tuple[int, Any]]:
-        """Wait until at least one busy worker has answered; (worker, reply) in the order of the workers.
+    def answers(self) -> list[tuple[int, Any]]:
+        """Wait until at least one busy worker has answered; (worker, reply or error) in the order of the workers.
 
-        Raises what the handler raised, or `WorkerError` for a worker that died or ran out of time.
+        An error is what the handler raised, or a `WorkerError` for a worker that died or ran out of time.
         """
-        connections = {self._workers[index].connection: index for index in self._busy}
         limit = min(deadline for _, deadline in self._busy.values())
-        ready = wait(list(connections), max(0.0, limit - time.monotonic()))
+        ready = self._waiting.poll(max(0.0, 1e3 * (limit - time.monotonic())))
         if not ready:
             late = min(self._busy, key=lambda index: self._busy[index][1])
-            raise self._lost(late, f"did not answer within {self._timeout_s:g} s")
-        indices = sorted(connections[item] for item in ready if isinstance(item, Connection))
-        return [(index, self._reply(index)) for index in indices]
+            return [(late, self._lost(late, f"did not answer within {self._timeout_s:g} s"))]
+        return [(index, self._reply(index)) for index in sorted(self._indices[number] for number, _ in ready)]
+
+    def receive(self) -> list[tuple[int, Any]]:
+        """`answers`, but raises the first error among them."""
+        found = self.answers()
+        for _, reply in found:
+            if isinstance(reply, EmbodiaError):
+                raise reply
+        return found
 
     def gather(self, indices: Collection[int]) -> dict[int, Any]:
         """The replies of all these busy workers."""
@@ -122,15 +147,18 @@ class Pool:
                 worker.process.join()
         self._workers.clear()
         self._busy.clear()
+        self._indices.clear()
 
     def _reply(self, index: int) -> Any:
+        connection = self._workers[index].connection
         try:
-            reply = self._workers[index].connection.recv()
+            reply = _fetch(connection)
         except (EOFError, ConnectionError) as error:
-            raise self._lost(index, "died") from error
+            lost = self._lost(index, "died")
+            lost.__cause__ = error
+            return lost
+        self._waiting.unregister(connection.fileno())
         del self._busy[index]
-        if isinstance(reply, EmbodiaError):
-            raise reply
         return reply
 
     def _lost(self, index: int, what: str) -> WorkerError:
@@ -139,13 +167,29 @@ class Pool:
             worker.process.join(timeout=2.0)
         else:
             worker.process.kill()
+        with contextlib.suppress(KeyError):
+            self._waiting.unregister(worker.connection.fileno())
         doing = self._busy.pop(index, ("idle", 0.0))[0]
         code = worker.process.exitcode
         return WorkerError(
-            f"{worker.name} (process {worker.process.pid}, exit code {code}) {what} while {doing}",
+            f"{worker.name} (process {worker.process.pid}, exit code {code}) {what} while "
+            f"{doing if isinstance(doing, str) else doing()}",
             leaf=worker.name,
             cure="Often the machine ran out of memory; try fewer workers." if code == -signal.SIGKILL else None,
         )
+
+
+def _post(connection: Connection, message: Any) -> None:
+    os.write(connection.fileno(), _BELL if message is None else _LETTER)
+    if message is not None:
+        connection.send(message)
+
+
+def _fetch(connection: Connection) -> Any:
+    kind = os.read(connection.fileno(), 1)
+    if not kind:
+        raise EOFError
+    return None if kind == _BELL else connection.recv()
 
 
 def _serve(connection: Connection, build: Callable[..., Handler], arguments: tuple[Any, ...]) -> None:
@@ -155,7 +199,7 @@ def _serve(connection: Connection, build: Callable[..., Handler], arguments: tup
     handler: Handler | None = None
     while True:
         try:
-            request = connection.recv()
+            request = _fetch(connection)
         except (EOFError, OSError):
             return
         try:
@@ -164,7 +208,7 @@ def _serve(connection: Connection, build: Callable[..., Handler], arguments: tup
         except EmbodiaError as error:
             reply = error
         try:
-            connection.send(reply)
+            _post(connection, reply)
         except OSError:
             return
 

@@ -17,7 +17,7 @@ from embodia.core.names import nearest, unknown
 from embodia.core.provenance import Provenance, require_same_profile
 from embodia.core.seeds import derive_seed, generator
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart, require_match
-from embodia.core.types import Observation, TokenGroup, check_actions, check_observation
+from embodia.core.types import Observation, TokenGroup, changed, check_actions, check_observation
 
 JOINTS = ActionPart(name="joint", dim=3, representation="joint_position", units="rad", low=-3.0, high=3.0)
 SPEC = ActionSpec(parts=(JOINTS,), rate_hz=50.0)
@@ -117,6 +117,13 @@ def test_actions_of_another_shape_are_refused(actions):
         check_actions(actions, SPEC, where="x")
 
 
+@pytest.mark.parametrize(
+    "number", [np.float32(3e38), np.float64(1e308), np.int64(2**62)], ids=["32 bits", "64 bits", "whole"]
+)
+def test_huge_actions_are_finite_all_the_same(number):
+    check_actions(np.full((2, 5, 3), number), SPEC, where="x")
+
+
 def test_actions_that_are_no_numbers_are_refused():
     with pytest.raises(ShapeError, match="object"):
         check_actions(np.array([["a", None, 3]], dtype=object), SPEC, where="x")
@@ -152,6 +159,18 @@ def test_the_batch_is_counted_by_what_is_there():
     assert Observation(state=np.zeros((5, 1, 3))).batch_size == 5
     assert Observation(images=images, instruction=("go",)).batch_size == 4
     assert Observation(instruction=("go", "stop")).batch_size == 2
+
+
+def test_a_changed_record_is_what_replace_makes():
+    first = Observation(state=np.zeros((1, 1, 2)), instruction=("Go.",), embodiment="arm")
+    second = changed(first, instruction=("Stop.",), time_s=np.ones((1, 1)))
+    slow = replace(first, instruction=("Stop.",), time_s=second.time_s)
+    assert type(second) is Observation and vars(second) == vars(slow)
+    assert first.instruction == ("Go.",) and first.time_s is None and second.state is first.state
+    with pytest.raises(AttributeError):
+        second.state = None
+    with pytest.raises(TypeError, match="Observation has no field colour"):
+        changed(first, colour="red")
 
 
 def test_map_reaches_every_sense_once():

@@ -23,6 +23,16 @@ def build(offset):
     return handle
 
 
+def build_quiet():
+    heard = []
+
+    def handle(request):
+        heard.append(request)
+        return tuple(heard) if request else None
+
+    return handle
+
+
 def build_badly():
     raise ConfigError("cannot be built")
 
@@ -56,11 +66,12 @@ def test_a_worker_that_was_killed_from_outside_is_named(pool):
 
 
 def test_a_worker_that_hangs_is_named():
-    with Pool(build, [(0,)], name="sleeper", timeout_s=3.0) as pool:
+    with Pool(build, [(0,)], name="sleeper", timeout_s=60.0) as pool:
         pool.send(0, 1, doing="adding")
         pool.gather([0])
-        pool.send(0, "sleep", doing="thinking")
-        with pytest.raises(WorkerError, match="sleeper 0 .* did not answer within 3 s while thinking"):
+        pool._timeout_s = 0.5
+        pool.send(0, "sleep", doing=lambda: "thinking")
+        with pytest.raises(WorkerError, match="sleeper 0 .* did not answer within 0.5 s while thinking"):
             pool.receive()
 
 
@@ -74,6 +85,30 @@ def test_errors_cross_the_process_border(pool):
         pool.gather([0])
     pool.send(0, 5, doing="adding")
     assert pool.gather([0]) == {0: 15}
+
+
+def test_answers_have_errors_among_them_and_lose_nothing(pool):
+    pool.send(0, "typed", doing="failing")
+    pool.send(1, 1, doing="adding")
+    found = {}
+    while pool.busy:
+        found.update(pool.answers())
+    assert isinstance(found[0], ConfigError) and found[1] == 21
+
+
+def test_nothing_is_a_message_too():
+    with Pool(build_quiet, [()]) as pool:
+        for _ in range(2):
+            pool.send(0, None, doing="ringing")
+            assert pool.gather([0]) == {0: None}
+        pool.send(0, 3, doing="asking")
+        assert pool.gather([0]) == {0: (None, None, 3)}
+
+
+def test_stopped_workers_take_no_requests(pool):
+    pool.close()
+    with pytest.raises(WorkerError, match="stopped"):
+        pool.send(0, 1, doing="adding")
 
 
 def test_what_cannot_be_built_is_the_builders_error():

@@ -23,7 +23,7 @@ from embodia.core.errors import ConfigError, EnvironmentFailure
 from embodia.core.names import unknown
 from embodia.core.provenance import Provenance
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, Representation, StatePart
-from embodia.core.types import Array, Observation, check_actions
+from embodia.core.types import Array, Observation, changed, check_actions
 from embodia.envs.protocol import CameraView, EnvConfig, Split, StepResult, chosen, resolve_views
 from embodia.envs.simulated import refuse_options
 from embodia.envs.versions import installed
@@ -50,13 +50,15 @@ class GymnasiumEnv:
         options = dict(config.options or {})
         refuse_options("gymnasium", config, OPTIONS)
         self._config, self._options, self.tasks = config, options, config.tasks or DEFAULT
-        self._task, self._env = "", _make(self.tasks[0], config)
+        self._task, self._where, self._env = "", "gymnasium", _make(self.tasks[0], config)
         self._keys, self._pictures = _sorted_keys(self._env.observation_space)
         self._views = self._chosen()
         if any(view.name == "render" for view in self._views):
             self._env.close()
             self._env = _make(self.tasks[0], config, render_mode="rgb_array")
         self.contract = self._contract()
+        self._blank = Observation(embodiment=self.contract.embodiment)
+        self._rate_hz = self.contract.action.rate_hz
         box = _box(self._env)
         self._low, self._high, self._shape = np.ravel(box.low), np.ravel(box.high), box.shape
         self.provenance = Provenance(
@@ -77,16 +79,17 @@ class GymnasiumEnv:
         if task != self._made:
             self._change(task)
         self._task, self._steps, self._success, self._said = task, 0, False, self.instructions(task)
+        self._where = f"gymnasium {task}"
         self._seen, _ = self._env.reset(seed=seed)
         return self._sense()
 
     def step(self, action: Array) -> StepResult:
         """One step; `action` (A,) is cut to the box. Raises `NotFiniteError`, `ShapeError`."""
-        check_actions(action, self.contract.action, where=f"gymnasium {self._task}")
+        check_actions(action, self.contract.action, where=self._where)
         limited = np.minimum(np.maximum(action, self._low), self._high).reshape(self._shape)
         self._seen, reward, terminated, truncated, info = self._env.step(limited)
         self._steps += 1
-        self._success = any(bool(info.get(name, False)) for name in _SUCCESS)
+        self._success = bool(info and any(info.get(name, False) for name in _SUCCESS))
         ends = terminated or (self._success and self._config.success_ends)
         over = truncated or bool(self._config.horizon and self._steps >= self._config.horizon)
         return self._sense(), float(reward), ends, over, {**info, "success": self._success}
@@ -97,7 +100,7 @@ class GymnasiumEnv:
         for view in self._views:
             picture = self._seen[view.name] if view.name in self._pictures else self._drawn()
             found[view.name] = np.ascontiguousarray(picture)[None, None]
-        return replace(self._sense(), images=found)
+        return changed(self._sense(), images=found)
 
     def judge(self, task: str) -> bool:
         """Whether the last step succeeded; only the running task can be judged. Raises `UnknownNameError`."""
@@ -157,12 +160,8 @@ class GymnasiumEnv:
         return picture
 
     def _sense(self) -> Observation:
-        return Observation(
-            state=self._state(),
-            instruction=self._said,
-            embodiment=self.contract.embodiment,
-            time_s=np.array([[self._steps / self.contract.action.rate_hz]]),
-        )
+        time_s = np.array([[self._steps / self._rate_hz]])
+        return changed(self._blank, state=self._state(), instruction=self._said, time_s=time_s)
 
     def _state(self) -> Array | None:
         if not self._keys:
