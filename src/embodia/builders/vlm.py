@@ -25,6 +25,7 @@ from embodia.parts.backbones.hub import HubConfig, HubTransformer, filled
 from embodia.parts.backbones.language_model import LanguageModel, block_table
 from embodia.parts.backbones.mamba import MambaConfig, MambaEngine
 from embodia.parts.encoders.eyes import EyesConfig, eyes
+from embodia.parts.encoders.film_layers import SentenceMean
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.prompt import PromptTokens
@@ -81,6 +82,7 @@ class VlmConfig:
     state   "token": the state is one more token; "none": it is not seen, or only inside the prompt
     causal  every token sees those before it (Llama, Qwen); otherwise the prefix sees itself whole (PaliGemma)
     deep    a hidden layer before the tokens of state and sentence
+    film    the mean of the words modulates the layers of the towers (OpenVLA-OFT's OFT+)
     """
 
     vision: EyesConfig = field(default_factory=KeypointStemConfig)
@@ -93,6 +95,7 @@ class VlmConfig:
     state: Literal["token", "none"] = "token"
     causal: bool = False
     deep: bool = True
+    film: bool = False
 
 
 def small_vlm() -> VlmConfig:
@@ -127,11 +130,14 @@ def vision_language(
     encoders: dict[str, nn.Module] = {}
     if config.text.opens and vocabulary is not None:
         encoders["opening"] = SpelledTokens("opening", Shared(vocabulary), (config.text.start,))
-    encoders["image"] = image or sight(config, spec)
+    language = _language(config, vocabulary, width) if config.film else None
+    encoders["image"] = image or sight(
+        config, spec, None if language is None else _told(config, vocabulary, language, spelled)
+    )
     if config.state == "token" and spec.state_dim:
         encoders["state"] = StateToken(spec.state_dim, width, deep=config.deep)
     if spec.language or "{state}" in config.text.template:
-        encoders["language"] = _language(config, vocabulary, width)
+        encoders["language"] = _language(config, vocabulary, width) if language is None else language
     spelled = {**(spelled or {}), **({"closing": (config.text.closing,)} if config.text.closing >= 0 else {})}
     if spelled and vocabulary is not None:
         encoders |= {name: SpelledTokens(name, Shared(vocabulary), pieces) for name, pieces in spelled.items()}
@@ -148,10 +154,11 @@ def vision_language(
     return {**encoders, **later}, model
 
 
-def sight(config: VlmConfig, spec: ObservationSpec) -> nn.Module:
-    """The eyes of a configuration for all cameras of `spec`, as the group "image"."""
+def sight(config: VlmConfig, spec: ObservationSpec, told: nn.Module | None = None) -> nn.Module:
+    """The eyes of a configuration for all cameras of `spec`, as the group "image"; `told` modulates them."""
     width, projector = config.model.width, config.projector
-    return eyes(config.vision, spec, width, camera_embedding=config.camera_embedding, projector=projector)
+    film = None if told is None else (told, width)
+    return eyes(config.vision, spec, width, camera_embedding=config.camera_embedding, projector=projector, told=film)
 
 
 def engine(config: ModelConfig) -> nn.Module:
@@ -179,6 +186,20 @@ def _vocabulary(config: TextConfig, width: int) -> Vocabulary | None:
     if not config.vocabulary:
         return None
     return Vocabulary(config.vocabulary, width, head=config.head, scale=config.scale)
+
+
+def _told(
+    config: VlmConfig,
+    vocabulary: Vocabulary | None,
+    language: nn.Module,
+    spelled: Mapping[str, tuple[int, ...]] | None,
+) -> SentenceMean:
+    """What all that is said means on average: the opening piece, the prompt, and the pieces that are spelled."""
+    pieces = [config.text.start] if config.text.opens else []
+    pieces += [piece for group in (spelled or {}).values() for piece in group if piece >= 0]
+    if vocabulary is None or not pieces:
+        return SentenceMean(language)
+    return SentenceMean(language, SpelledTokens("around", Shared(vocabulary), tuple(pieces)))
 
 
 def _language(config: VlmConfig, vocabulary: Vocabulary | None, width: int) -> nn.Module:

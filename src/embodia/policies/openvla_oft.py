@@ -7,9 +7,9 @@ Composition: OpenVLA's eyes on all cameras + fuse.concat(prop.linear) -> bb.vlm(
   head.parallel(a placeholder for each number) -> head.regress(L1), act.chunk 8 [train: obj.reg]
 Published: LIBERO 98 / 98 / 98 / 95 %, 26 times OpenVLA's throughput; no parameter count
 Ours: 76 % (70-82, n 200) on Desk, tiny: results/zoo/openvla_oft.json; command: embodia bench zoo --policy openvla_oft
-Deviations: chunk 25 and FiLM in the eyes, of the variant for ALOHA (OFT+), are not in the preset; the diffusion head is
-  another policy's (CogACT); tiny and small read the sentence as one frozen MiniLM vector; tiny sees through keypoints
-  that the sentence steers and estimates states to come.
+Variants: OFT+ by `oft_plus()`: chunk 25, the mean of the words scales and shifts every layer of the eyes (FiLM)
+Deviations: the diffusion head is another policy's (CogACT); OFT+ averages no padding; tiny and small read the sentence
+  as one frozen MiniLM vector; tiny sees through keypoints that the sentence steers and estimates states to come.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ def preset(size: str) -> Config:
         return Config(vlm=small_vlm(), readout=ReadoutConfig(hidden=512))
     vlm = replace(prismatic_llama2_7b(), state="token", deep=True, causal=False)
     return Config(chunk=8, vlm=vlm, readout=ReadoutConfig(hidden=4096), spelled=(29871, 2))
+
+
+def oft_plus() -> Config:
+    """The variant for ALOHA, with the sentence inside the eyes."""
+    paper = preset("paper")
+    return replace(paper, chunk=25, vlm=replace(paper.vlm, film=True))
 
 
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:

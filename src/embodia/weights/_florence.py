@@ -71,7 +71,7 @@ def vlm_of(sizes: Mapping[str, Any], file: Path) -> VlmConfig:
             raise CheckpointError(f"is {found!r}, only {value!r} can be built", file=file, leaf=name)
     if list(vision.get("num_groups", vision["num_heads"])) != list(vision["num_heads"]):
         raise CheckpointError("channels and pixels have other numbers of heads", file=file, leaf="num_groups")
-    stages = {ours: tuple(vision[theirs]) for ours, theirs in _STAGES.items() if theirs in vision}
+    stages: dict[str, Any] = {ours: tuple(vision[theirs]) for ours, theirs in _STAGES.items() if theirs in vision}
     eye = FlorenceConfig(
         **stages,
         window=vision.get("window_size", 12),

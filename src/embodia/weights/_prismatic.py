@@ -63,12 +63,19 @@ HEADS = 16
 
 
 def vlm_of(
-    tensors: Mapping[str, Tensor], fields: Fields, folder: Path, pixels: Sequence[int], epsilon: float = 1e-6
+    tensors: Mapping[str, Tensor],
+    fields: Fields,
+    folder: Path,
+    pixels: Sequence[int],
+    epsilon: float = 1e-6,
+    *,
+    film: bool = False,
 ) -> VlmConfig:
     """The vision-language model of a file's tensors; heads and constants of the language model are in `fields`.
 
-    `pixels` are the sizes of the picture for both towers, `epsilon` holds where the file says none. Raises
-    `CheckpointError` for what cannot be built, `MissingFileError` naming a tensor that sizes are read from.
+    `pixels` are the sizes of the picture for both towers, `epsilon` holds where the file says none; with `film` every
+    layer of the towers stands in one that modulates it. Raises `CheckpointError` for what cannot be built,
+    `MissingFileError` naming a tensor that sizes are read from.
     """
     fields.require("text_config.model_type", "llama", default="llama")
     fields.require("text_config.hidden_act", "silu", default="silu")
@@ -89,8 +96,8 @@ def vlm_of(
     pieces = folder / PIECES
     text = replace(base.text, vocabulary=rows, file=str(pieces) if pieces.is_file() else "")
     families = zip(("dinov2", "siglip"), pixels, strict=True)
-    members = tuple(_tower(tensors, family, size, folder) for family, size in families)
-    return replace(base, vision=DualConfig(members=members), text=text, model=model)
+    members = tuple(_tower(tensors, family, size, folder, "block." if film else "") for family, size in families)
+    return replace(base, vision=DualConfig(members=members), text=text, model=model, film=film)
 
 
 def ours(tensors: Mapping[str, Tensor], vlm: VlmConfig) -> dict[str, Tensor]:
@@ -200,14 +207,14 @@ def _feature(entry: Any, name: str, file: Path) -> FeatureStatistics:
     )
 
 
-def _tower(tensors: Mapping[str, Tensor], family: str, pixels: int, folder: Path) -> TowerConfig:
+def _tower(tensors: Mapping[str, Tensor], family: str, pixels: int, folder: Path, inside: str) -> TowerConfig:
     start = DINO if family == "dinov2" else SIGLIP
     width, _, patch, _ = shape_of(tensors, f"{start}patch_embed.proj.weight", folder)
     sizes = TowerConfig(
         width=width,
         depth=count(tensors, f"{start}blocks."),
         heads=HEADS,
-        hidden=shape_of(tensors, f"{start}blocks.0.mlp.fc1.weight", folder)[0],
+        hidden=shape_of(tensors, f"{start}blocks.0.{inside}mlp.fc1.weight", folder)[0],
         patch=patch,
         pixels=pixels,
         drop=1,
@@ -227,13 +234,22 @@ def _members(vlm: VlmConfig) -> tuple[TowerConfig, TowerConfig]:
 
 
 def _names(vlm: VlmConfig) -> Names:
-    pairs = [(DINO + a, f"{_OURS}0.tower.{b}") for a, b in _DINO]
-    pairs += [(SIGLIP + a, f"{_OURS}1.tower.{b}") for a, b in _SIGLIP]
+    dino, siglip = (_filmed(_DINO), _filmed(_SIGLIP)) if vlm.film else (_DINO, _SIGLIP)
+    pairs = [(DINO + a, f"{_OURS}0.tower.{b}") for a, b in dino]
+    pairs += [(SIGLIP + a, f"{_OURS}1.tower.{b}") for a, b in siglip]
     unread = [r"language_model\.model\.(.*\.)?rotary_emb\.inv_freq"]
     for start, tower in zip((DINO, SIGLIP), _members(vlm), strict=True):
         last = f"blocks.{tower.depth - 1}."
         unread.append(f"{start}(norm|attn_pool|{last[:-1]})\\..*".replace("vision_backbone.", r"vision_backbone\."))
     return Names([*pairs, *_REST], unused=unread)
+
+
+def _filmed(pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Names of layers that stand inside modulated ones, and of what modulates them."""
+    wrapped = [(a.replace(".{i}.", ".{i}.block."), b.replace(".{i}.", ".{i}.block.")) for a, b in pairs]
+    layer = next(b for _, b in pairs if ".{i}." in b).partition(".{i}.")[0]
+    own = [(f"blocks.{{i}}.{part}.{{leaf}}", f"{layer}.{{i}}.{part}.{{leaf}}") for part in ("scale", "shift")]
+    return (*wrapped, *own)
 
 
 def _unread(found: Mapping[str, Tensor], vlm: VlmConfig) -> dict[str, Tensor]:

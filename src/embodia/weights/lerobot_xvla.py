@@ -121,7 +121,8 @@ def config_of(facts: _lerobot.Facts, contract: Contract, file: str = "") -> Conf
     space, mode = SPACES[str(facts.get("action_mode"))], facts.mode()
     _check_contract(facts, contract, space, mode == "identity")
     vlm = _florence.vlm_of(facts.get("florence_config"), facts.file)
-    eye = replace(vlm.vision, **_pictures(facts), views=facts.get("num_image_views") or 0)
+    views = facts.get("num_image_views") or 0
+    eye = replace(vlm.vision, **_pictures(facts), views=views)  # type: ignore[arg-type, call-arg]
     text = replace(vlm.text, file=file, length=facts.get("tokenizer_max_length"))
     width = facts.get("hidden_size")
     net = SoftPromptedConfig(

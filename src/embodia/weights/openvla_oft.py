@@ -1,8 +1,8 @@
 """OpenVLA-OFT as its authors publish it: OpenVLA's folder, merged, with head and state projector in files of their own.
 
 Those two files are torch's; only tensors are read from them, and they are written as safetensors. Nothing in the files
-says how many steps a chunk has: the contract's chunk does, or eight (LIBERO). The variant with FiLM in its eyes is
-refused by name.
+says how many steps a chunk has: the contract's chunk does, or eight (LIBERO). The variant with FiLM in its eyes (OFT+)
+has the whole of them in a third file; those in the model's own are then not read.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from embodia.weights.openvla import check, config_json
 
 POLICY = "openvla_oft"
 _CHUNK, _SPARED, _BINS = 8, 64, 256
-_HEAD, _STATE = "action_head", "proprio_projector"
-_NEVER = ("vision_backbone*checkpoint*", "noisy_action_projector*")
+_HEAD, _STATE, _EYES = "action_head", "proprio_projector", "vision_backbone"
+_NEVER = "noisy_action_projector*"
 _PLACE = "encoders.state.position"
 
 
@@ -43,11 +43,13 @@ def read(folder: Path, contract: Contract) -> Foreign:
     """The policy in `folder`. Raises `CheckpointError`, `ContractError`, `CorruptFileError`."""
     fields = _folders.Fields(folder / _folders.CONFIG)
     check(fields)
-    for pattern in _NEVER:
-        if found := _folders.only_file(folder, pattern):
-            raise CheckpointError("eyes with FiLM and heads that remove noise cannot be built", file=found)
-    tensors = _folders.read_weights(folder)
-    vlm = _prismatic.vlm_of(tensors, fields, folder, fields.get("image_sizes"))
+    if found := _folders.only_file(folder, _NEVER):
+        raise CheckpointError("heads that remove noise cannot be built", file=found)
+    tensors, eyes = _folders.read_weights(folder), _component(folder, _EYES)
+    if eyes:
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(f"{_EYES}.")}
+        tensors |= {name.removeprefix(f"{_EYES}."): tensor for name, tensor in eyes.items()}
+    vlm = _prismatic.vlm_of(tensors, fields, folder, fields.get("image_sizes"), film=bool(eyes))
     head, state = _component(folder, _HEAD), _component(folder, _STATE)
     vlm = replace(vlm, causal=False, deep=True, state="token" if state else "none")
     config = _config(replace(preset("paper"), vlm=vlm, chunk=contract.action.chunk or _CHUNK), head, folder)
@@ -87,11 +89,20 @@ def write(foreign: Foreign, out: Path) -> None:
         facts: dict[str, Any] = config_json(config.vlm, _BINS, _SPARED)
         write_json(inside / _folders.CONFIG, {**facts, "norm_stats": known})
         write_json(inside / _prismatic.STATISTICS, known)
-        _folders.write_weights(inside, _prismatic.theirs(kept, config.vlm))
+        model = _prismatic.theirs(kept, config.vlm)
+        if config.vlm.film:
+            eyes = {name: tensor for name, tensor in model.items() if name.startswith(f"{_EYES}.")}
+            save_tensors(inside / f"{_EYES}--0_checkpoint.safetensors", eyes, {"format": "pt"})
+            model = {name.replace(".block.", "."): t for name, t in model.items() if not _modulates(name)}
+        _folders.write_weights(inside, model)
         for name in (_HEAD, _STATE):
             part = {key.removeprefix(f"{name}."): tensor for key, tensor in named.items() if key.startswith(name)}
             if part:
                 save_tensors(inside / f"{name}--0_checkpoint.safetensors", part, {"format": "pt"})
+
+
+def _modulates(name: str) -> bool:
+    return name.startswith(f"{_EYES}.") and name.split(".")[-2] in ("scale", "shift")
 
 
 def _component(folder: Path, name: str) -> dict[str, Tensor]:

@@ -68,6 +68,24 @@ def shapes(sizes):
     return found
 
 
+def filmed(tensors, sizes, seed=5):
+    """The eyes of a file with every layer inside one that modulates it, under the names of a file of their own."""
+    found = {}
+    for name, tensor in tensors.items():
+        if name.startswith("vision_backbone."):
+            before, blocks, after = name.partition(".blocks.")
+            number, _, rest = after.partition(".")
+            found[f"{before}.blocks.{number}.block.{rest}" if blocks else name] = tensor
+    named = {}
+    for start, kind in ((DINO, "dino"), (SIGLIP, "siglip")):
+        width, depth, _, _ = sizes[kind]
+        for block in range(depth):
+            for part in ("scale", "shift"):
+                named[f"{start}blocks.{block}.{part}.weight"] = (width, sizes["llm"][0])
+                named[f"{start}blocks.{block}.{part}.bias"] = (width,)
+    return found | invent(named, seed)
+
+
 def invent(named, seed=0):
     """Random tensors; norms near one."""
     rng = torch.Generator().manual_seed(seed)
@@ -112,6 +130,7 @@ class Reference:
 
     def __init__(self, tensors, sizes):
         self.tensors, self.sizes = tensors, sizes
+        self.told = torch.zeros(1, sizes["llm"][0])  # what modulates the towers where their layers are filmed
         width, depth, heads, hidden = sizes["llm"]
         made = LlamaConfig(
             vocab_size=sizes["words"],
@@ -140,12 +159,16 @@ class Reference:
         return x[:, extra:]
 
     def _block(self, x, t):
-        width = x.shape[-1]
+        width, film = x.shape[-1], {name: tensor for name, tensor in t.items() if name.startswith(("scale", "shift"))}
+        t = {name.removeprefix("block."): tensor for name, tensor in t.items()}
         y = F.layer_norm(x, (width,), t["norm1.weight"], t["norm1.bias"], 1e-6)
         qkv = F.linear(y, t["attn.qkv.weight"], t["attn.qkv.bias"]).unflatten(2, (3, HEADS, width // HEADS))
         q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))
         y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         x = x + F.linear(y, t["attn.proj.weight"], t["attn.proj.bias"]) * t.get("ls1.scale_factor", 1.0)
+        if film:
+            scale, shift = (F.linear(self.told, film[f"{n}.weight"], film[f"{n}.bias"]) for n in ("scale", "shift"))
+            x = x * (1 + scale[:, None]) + shift[:, None]
         y = F.layer_norm(x, (width,), t["norm2.weight"], t["norm2.bias"], 1e-6)
         y = F.linear(
             F.gelu(F.linear(y, t["mlp.fc1.weight"], t["mlp.fc1.bias"])), t["mlp.fc2.weight"], t["mlp.fc2.bias"]

@@ -94,6 +94,7 @@ def seen():
 def public_chunk(tensors):
     """What the public program computes: silent placeholders between two pieces, everything sees everything."""
     public, (head, projector) = layout.Reference(tensors[0], layout.SMALL), tensors[1].values()
+    public.told = public.words([1, *layout.prompt(SENTENCE), 29871, 2]).mean(1)
     observation = seen()
     low, high = (torch.tensor(STATISTICS["libero"]["proprio"][name]) for name in ("q01", "q99"))
     state = 2 * (torch.from_numpy(observation.state[:, 0]) - low) / (high - low) - 1
@@ -146,6 +147,34 @@ def test_out_and_in_again_is_the_same(published, tensors):
     assert torch.equal(first, second)
 
 
+@pytest.fixture
+def plus(published, tensors):
+    """OFT+: the eyes in a file of their own, the sentence inside them."""
+    eyes = layout.filmed(tensors[0], layout.SMALL)
+    torch.save({f"module.{n}": t for n, t in eyes.items()}, published / "theirs" / "vision_backbone--7_checkpoint.pt")
+    rest = {name: tensor for name, tensor in tensors[0].items() if not name.startswith("vision_backbone.")}
+    return published, ({**rest, **eyes}, tensors[1])
+
+
+def test_a_sentence_inside_the_eyes_acts_like_the_public_program(plus, tensors):
+    folder, filmed = plus
+    weights.bring_in(folder / "theirs", folder / "ours", BODY)
+    policy, spec, _ = checkpoint.load_policy(folder / "ours")
+    assert spec.config.vlm.film and spec.config.vlm.vision.members[0].depth == 3
+    with torch.no_grad():
+        ours, public = policy.decoder(policy.context(seen())), public_chunk(filmed)
+    assert (ours - public).abs().max() <= 1e-4, (ours - public).abs().max()
+    assert (public_chunk(tensors) - public).abs().max() > 1e-2, "a comparison of nothing with nothing"
+
+    weights.hand_out(folder / "ours", folder / "again", "openvla_oft")
+    assert _folders.read_weights(folder / "again").keys() == tensors[0].keys()
+    again = oft._component(folder / "again", "vision_backbone")
+    assert again.keys() == {f"vision_backbone.{name}" for name in filmed[0] if name.startswith("vision_backbone.")}
+    weights.bring_in(folder / "again", folder / "back", BODY)
+    back, _, _ = checkpoint.load_policy(folder / "back")
+    assert torch.equal(back.sample(seen(), None), policy.sample(seen(), None))
+
+
 def test_the_paper_size_has_exactly_the_published_tensors():
     named = beside(4096, 7, 8, 4096)
     count = sum(torch.Size(shape).numel() for part in named.values() for shape in part.values())
@@ -182,8 +211,8 @@ def test_bad_checkpoints_are_named(published):
     torch.save(good, theirs / "action_head--60000_checkpoint.pt")
     with pytest.raises(CorruptFileError, match="2 files"):
         weights.bring_in(theirs, published / "ours", BODY)
-    torch.save(good, theirs / "vision_backbone--1_checkpoint.pt")
-    with pytest.raises(CheckpointError, match="FiLM"):
+    torch.save(good, theirs / "noisy_action_projector--1_checkpoint.pt")
+    with pytest.raises(CheckpointError, match="remove noise"):
         weights.bring_in(theirs, published / "ours", BODY)
     assert not (published / "ours").exists()
 

@@ -21,6 +21,7 @@ class CameraTokens(nn.Module):
 
     `trunks` holds one trunk a camera, or a single one that all share. A camera that `observation.masks` says is absent
     keeps its tokens, masked. Without `positions` and camera embedding the tokens carry none (the trunk knows its own).
+    `told` makes the vector (B C) that modulates the trunks.
     """
 
     position: Tensor
@@ -35,11 +36,12 @@ class CameraTokens(nn.Module):
         camera_embedding: bool,
         positions: bool = True,
         projector_config: ProjectorConfig | None = None,
+        told: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.cameras = spec.camera_names
         self.scaling = scaling
-        self.trunks = trunks
+        self.trunks, self.told = trunks, told
         how = projector_config or ProjectorConfig()
         self.shuffle = how.shuffle
         self.project = projector(how, int(trunks[0].channels) * how.shuffle**2, width)  # type: ignore[arg-type]
@@ -63,7 +65,8 @@ class CameraTokens(nn.Module):
         """The group "image"."""
         pictures = pick_cameras(observation.images, self.cameras)
         batch, steps = pictures[0].shape[:2]
-        tokens = torch.cat([cells.unflatten(0, (batch, steps)) for cells in self._maps(pictures)], dim=2)
+        film = None if self.told is None else self.told(observation).repeat_interleave(steps, dim=0)
+        tokens = torch.cat([cells.unflatten(0, (batch, steps)) for cells in self._maps(pictures, film)], dim=2)
         position: Tensor = self.position
         if self.camera is not None:
             counts = torch.tensor([rows * columns for rows, columns in self.sizes], device=tokens.device)
@@ -76,17 +79,18 @@ class CameraTokens(nn.Module):
             position=position.repeat(steps, 1) if self.positions else None,
         )
 
-    def _maps(self, pictures: list[Tensor]) -> list[Tensor]:
+    def _maps(self, pictures: list[Tensor], film: Tensor | None) -> list[Tensor]:
         """Projected cells (B * T, h * w, width) a camera."""
         frames = [picture.flatten(0, 1) for picture in pictures]
         if len(self.trunks) == 1 and len(set(self.sizes)) == 1:
-            stacked = self._cells(torch.cat(frames), 0)
+            stacked = self._cells(torch.cat(frames), 0, None if film is None else film.repeat(len(frames), 1))
             return list(stacked.chunk(len(frames)))
         trunk = [0] * len(frames) if len(self.trunks) == 1 else range(len(frames))
-        return [self._cells(frame, index) for frame, index in zip(frames, trunk, strict=True)]
+        return [self._cells(frame, index, film) for frame, index in zip(frames, trunk, strict=True)]
 
-    def _cells(self, frames: Tensor, trunk: int) -> Tensor:
-        features = fold(self.trunks[trunk](scale_pixels(frames, self.scaling)), self.shuffle)
+    def _cells(self, frames: Tensor, trunk: int, film: Tensor | None) -> Tensor:
+        told = () if film is None else (film,)
+        features = fold(self.trunks[trunk](scale_pixels(frames, self.scaling), *told), self.shuffle)
         return self.project(features.permute(0, 2, 3, 1).flatten(1, 2))
 
     def _mask(self, observation: Observation, batch: int, steps: int, device: torch.device) -> Tensor | None:

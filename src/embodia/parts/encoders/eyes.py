@@ -22,10 +22,11 @@ def eyes(
     *,
     camera_embedding: bool = False,
     projector: ProjectorConfig | None = None,
+    told: tuple[nn.Module, int] | None = None,
 ) -> nn.Module:
     """An encoder of all cameras of `spec` into tokens of `width`; keypoints have positions a camera of their own."""
     if isinstance(config, KeypointStemConfig):
         return SteeredKeypoints(config, spec, width)
     if isinstance(config, FlorenceConfig):
         return FlorenceViews(config, spec, width)
-    return camera_tokens(config, spec, width, camera_embedding=camera_embedding, projector=projector)
+    return camera_tokens(config, spec, width, camera_embedding=camera_embedding, projector=projector, told=told)

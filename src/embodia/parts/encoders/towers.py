@@ -13,7 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from embodia.core.errors import ConfigError
 from embodia.nn.image import Fit, Scaling, fit_square, rescale
+from embodia.parts.encoders.film_layers import FilmedLayer
 
 Family = Literal[
     "siglip", "dinov2", "clip", "vit_mae", "internvl", "convnext", "efficientnet", "qwen2_vl", "qwen2_5_vl"
@@ -78,12 +80,23 @@ class TowerTrunk(nn.Module):
         """Rows or columns of the map, whatever the size of the picture."""
         return self.rows
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def modulate(self, condition: int) -> None:
+        """Let a vector of that width scale and shift every layer. Raises `ConfigError` where a family cannot."""
+        if self.config.family not in ("siglip", "dinov2"):
+            raise ConfigError(f"a {self.config.family} tower is not modulated", leaf="family")
+        encoder: Any = self.tower.encoder
+        layers = encoder.layers if self.config.family == "siglip" else encoder.layer
+        for index, layer in enumerate(layers):
+            layers[index] = FilmedLayer(layer, self.config.family, condition, self.config.width)
+
+    def forward(self, pictures: Tensor, film: Tensor | None = None) -> Tensor:
+        """`film` (N condition) is what a modulated tower needs."""
         pictures = fit_square(pictures, self.pixels, self.config.fit, smooth=self.config.smooth)
         pictures = pictures.to(next(self.tower.parameters()).dtype)
         if self.config.family in ("qwen2_vl", "qwen2_5_vl"):
             return self._merged(pictures)
-        found = self.tower(**self._inputs(pictures)).last_hidden_state
+        told = {} if film is None else {"film": film}
+        found = self.tower(**self._inputs(pictures), **told).last_hidden_state
         if found.ndim == 4:
             return found
         cells = found[:, found.shape[1] - self.rows**2 :]
@@ -119,8 +132,13 @@ class DualTrunk(nn.Module):
         """Rows or columns of the map, whatever the size of the picture."""
         return self.rows
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        maps = [member(rescale(pictures, how)) for member, how in zip(self.members, self.scalings, strict=True)]
+    def modulate(self, condition: int) -> None:
+        """See `TowerTrunk.modulate`."""
+        for member in self.members:
+            member.modulate(condition)  # type: ignore[operator]
+
+    def forward(self, pictures: Tensor, film: Tensor | None = None) -> Tensor:
+        maps = [member(rescale(pictures, how), film) for member, how in zip(self.members, self.scalings, strict=True)]
         size = maps[0].shape[-2:]
         return torch.cat([m if m.shape[-2:] == size else F.interpolate(m, size=size) for m in maps], dim=1)
 

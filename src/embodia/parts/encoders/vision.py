@@ -35,16 +35,24 @@ def camera_tokens(
     *,
     camera_embedding: bool = False,
     projector: ProjectorConfig | None = None,
+    told: tuple[nn.Module, int] | None = None,
 ) -> CameraTokens:
-    """The encoder of the group "image" for the cameras of `spec`; transformers have learned positions of their own."""
+    """The encoder of the group "image" for the cameras of `spec`; transformers have learned positions of their own.
+
+    `told` is what makes the vector that modulates the towers, and its width.
+    """
+    trunks = vision_trunks(config, len(spec.cameras))
+    for trunk in () if told is None else trunks:
+        trunk.modulate(told[1])  # type: ignore[operator, index]
     return CameraTokens(
         spec,
-        vision_trunks(config, len(spec.cameras)),
+        trunks,
         width,
         scaling=config.scaling,
         camera_embedding=camera_embedding,
         positions=not _knows_positions(config),
         projector_config=projector,
+        told=None if told is None else told[0],
     )
 
 
