@@ -12,6 +12,7 @@ from embodia.data.dataset import Dataset
 from embodia.envs.rollout import Progress
 from embodia.evaluation.plans import EvalConfig
 from embodia.evaluation.runner import Subject, evaluate
+from embodia.io import manifest
 from embodia.nn.packed import pack
 from embodia.parts.compose import Composition
 from embodia.policies import PolicySpec
@@ -41,6 +42,7 @@ def judge(
 ) -> dict[str, Any]:
     """Load the policy, play it and its controls, write the report into `out` and return it.
 
+    A call that was cut off is continued by an equal one, arm by arm.
     Where `config.execute` is 0 the policy carries out what its own inference settings say, else its whole chunk.
     Raises what `load_policy`, `Dataset.open` and `evaluate` raise.
     """
@@ -52,5 +54,6 @@ def judge(
         facts={"name": spec.name, "size": spec.size, "checkpoint": place.name},
         metrics=read(place.parent.parent),
         command=command,
+        identity=manifest.sha256(place / manifest.NAME),
     )
     return evaluate(policy, config, out, subject=subject, progress=progress)

@@ -14,7 +14,6 @@ from typing import Any
 from embodia.core.errors import CorruptFileError
 from embodia.evaluation.episodes import Episode, write_episodes
 from embodia.evaluation.facts import hardware
-from embodia.evaluation.media import Clip, save_clip
 from embodia.evaluation.page import report_page
 from embodia.evaluation.results import SHARED_KEYS
 from embodia.io.atomic import make_folder, write_json, write_text
@@ -27,14 +26,14 @@ def write_report(
     folder: Path,
     report: dict[str, Any],
     episodes: Sequence[Episode],
-    clips: Sequence[Clip],
+    clips: Sequence[Mapping[str, Any]],
     *,
     timing: Mapping[str, Any],
     metrics: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Write everything into `folder`; the clips' entries are added to `report`. Raises `StorageError`."""
+    """Write everything into `folder`; the entries of clips saved there are added to `report`. Raises `StorageError`."""
     make_folder(folder)
-    report["clips"] = [save_clip(folder, clip) for clip in clips]
+    report["clips"] = list(clips)
     write_episodes(folder / EPISODES, episodes)
     write_json(folder / TIMING, {**timing, "hardware": hardware()})
     write_text(folder / CURVES, "".join(json.dumps(row, sort_keys=True) + "\n" for row in metrics))

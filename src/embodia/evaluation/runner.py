@@ -40,7 +40,8 @@ from embodia.evaluation.controls import (
 )
 from embodia.evaluation.episodes import POLICY, Episode
 from embodia.evaluation.facts import run_facts
-from embodia.evaluation.media import Clip
+from embodia.evaluation.kept import Kept, Played
+from embodia.evaluation.media import Clip, save_clip
 from embodia.evaluation.notes import notes
 from embodia.evaluation.plans import (
     EvalConfig,
@@ -71,6 +72,7 @@ class Subject:
     metrics    the lines of the training's metrics.jsonl, for the curves
     command    what a reader would type to repeat the evaluation
     notes      further sentences for the end of the report
+    identity   digest of the weights; with it an evaluation that was cut off goes on with the arm it was at
     """
 
     trained: Provenance | None = None
@@ -79,6 +81,7 @@ class Subject:
     metrics: Sequence[Mapping[str, Any]] = ()
     command: str = ""
     notes: tuple[str, ...] = ()
+    identity: str = ""
 
 
 def evaluate(
@@ -101,10 +104,11 @@ def evaluate(
     subject = subject or Subject()
     if vector is None:
         history = int(getattr(policy, "history", 1))
-        kept = {"slots": config.slots, "workers": config.workers, "history": history}
-        with VectorEnv(config.family, config.env, wrap=wrap_of(config), **kept) as made:
+        room = {"slots": config.slots, "workers": config.workers, "history": history}
+        with VectorEnv(config.family, config.env, wrap=wrap_of(config), **room) as made:
             return evaluate(policy, config, out, subject=subject, vector=made, own=own, progress=progress, clock=clock)
-    run = _Run(policy, config, subject, vector, own or {}, progress, clock or SystemClock())
+    kept = Kept(Path(out), config, "" if own else subject.identity)
+    run = _Run(policy, config, subject, vector, own or {}, Path(out), kept, progress, clock or SystemClock())
     differences = run.check()
     for arm in (POLICY, *config.controls):
         run.play(arm)
@@ -112,6 +116,7 @@ def evaluate(
     if config.redteam:
         report["redteam"] = run.redteam()
     write_report(Path(out), report, run.episodes, run.clips, timing=run.timing(), metrics=subject.metrics)
+    kept.clear()
     return report
 
 
@@ -142,13 +147,15 @@ class _Run:
         subject: Subject,
         vector: VectorEnv,
         own: Mapping[str, VectorEnv],
+        out: Path,
+        kept: Kept,
         progress: Progress | None,
         clock: Clock,
     ) -> None:
         self.policy, self.config, self.subject, self.vector, self.own = policy, config, subject, vector, own
-        self.progress, self.clock = progress, clock
+        self.out, self.kept, self.progress, self.clock = out, kept, progress, clock
         self.episodes: list[Episode] = []
-        self.clips: list[Clip] = []
+        self.clips: list[Mapping[str, Any]] = []
         self.wall_s: dict[str, float] = {}
 
     def check(self) -> tuple[str, ...]:
@@ -165,7 +172,16 @@ class _Run:
         return differences
 
     def play(self, arm: str) -> None:
-        """Run one arm and keep its episodes and clips."""
+        """Run one arm, or take it over from a call that was cut off."""
+        played = self.kept.get(arm)
+        if played is None:
+            played = self._play(arm)
+            self.kept.put(arm, played)
+        self.wall_s[arm] = played.wall_s
+        self.episodes.extend(played.episodes)
+        self.clips.extend(played.clips)
+
+    def _play(self, arm: str) -> Played:
         film_every = self._film_every() if arm in (POLICY, OTHER_SENTENCE) else 0
         planned = plans(self.config, self.vector, arm, film_every=film_every)
         player = self._arm(arm)
@@ -180,9 +196,11 @@ class _Run:
             make_rng=_numpy_generator if plain else torch_generator,
             progress=self._progress(arm),
         )
-        self.wall_s[arm] = self.clock.now_s() - start
-        self.episodes.extend(_episode(arm, result) for result in results)
-        self.clips.extend(self._clips(arm, results, film_every))
+        return Played(
+            episodes=tuple(_episode(arm, result) for result in results),
+            clips=tuple(save_clip(self.out, clip) for clip in self._clips(arm, results, film_every)),
+            wall_s=self.clock.now_s() - start,
+        )
 
     def redteam(self) -> dict[str, Any]:
         """The audit of the policy, for report.json."""

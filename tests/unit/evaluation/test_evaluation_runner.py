@@ -99,6 +99,52 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
     assert other["seconds"] != first["seconds"]
 
 
+class Counting(Honest):
+    """Counts its chunks and is cut off before the one numbered `until`."""
+
+    def __init__(self, until=10**9):
+        super().__init__(slip=0.3)
+        self.asked, self.until = 0, until
+
+    def goal(self, picture, state, sentence):
+        self.asked += 1
+        if self.asked > self.until:
+            raise KeyboardInterrupt
+        return super().goal(picture, state, sentence)
+
+
+def test_an_evaluation_that_was_cut_off_goes_on_with_the_next_arm(tmp_path):
+    config = replace(CONFIG, clips=1, filmed=4)
+    whole = Counting()
+    run(whole, tmp_path / "whole", config=config)
+    alone = Counting()
+    run(alone, tmp_path / "alone", config=replace(config, controls=(), control_episodes=0))
+    out, again = tmp_path / "cut", Counting()
+    with pytest.raises(KeyboardInterrupt):
+        run(Counting(until=alone.asked + 5), out, config=config, identity="weights")
+    assert [path.name for path in (out / "arms").iterdir()] == ["policy.json"] and not (out / "report.json").exists()
+    run(again, out, config=config, identity="weights")
+    assert again.asked == whole.asked - alone.asked and not (out / "arms").exists()
+    for file in ("report.json", "episodes.jsonl"):
+        assert (out / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    assert sorted(path.name for path in (out / "videos").iterdir()) == sorted(
+        path.name for path in (tmp_path / "whole" / "videos").iterdir()
+    )
+
+
+@pytest.mark.parametrize("change", [{"identity": "others"}, {"identity": ""}, {"config": replace(CONFIG, execute=2)}])
+def test_arms_of_another_evaluation_are_not_taken_over(tmp_path, change):
+    cut = {"identity": "weights", "config": CONFIG}
+    alone = Counting()
+    run(alone, tmp_path / "alone", config=replace(CONFIG, controls=(), control_episodes=0))
+    with pytest.raises(KeyboardInterrupt):
+        run(Counting(until=alone.asked + 5), tmp_path / "cut", **cut)
+    whole, again = Counting(), Counting()
+    run(whole, tmp_path / "whole", **{**cut, **change, "identity": ""})
+    run(again, tmp_path / "cut", **{**cut, **change})
+    assert again.asked == whole.asked
+
+
 def test_seconds_are_simulated(tmp_path):
     report = run(Honest(), tmp_path)
     steps = sum(item.steps for item in read_episodes(tmp_path / "episodes.jsonl"))
