@@ -28,6 +28,7 @@ from embodia.parts.encoders.eyes import EyesConfig, eyes
 from embodia.parts.encoders.film_layers import SentenceMean
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.language import LanguageToken
+from embodia.parts.encoders.marked import MarkedPictures
 from embodia.parts.encoders.prompt import PromptTokens
 from embodia.parts.encoders.queries import SpelledTokens
 from embodia.parts.encoders.siglip import SiglipConfig
@@ -52,6 +53,8 @@ class TextConfig:
     template    the prompt; {instruction} or, in small letters, {lowered}, and {state} are filled in, the state as
                 integers below `state_bins`
     opens       the opening piece comes before all that is seen, as the group "opening" (Prismatic)
+    heading     text before all that is seen, as the group "opening"
+    marks       text before and behind every picture, whose {number} is filled in
     fill        id of the piece that fills a prompt up to its length and is read like any other; -1 masks the rest
     closing     id of a piece that closes the prefix, as the group "closing" and part of it; -1 for none
     openpi      fill it in as public checkpoints of pi0.5 and pi0-FAST learned it, see `parts.encoders.prompt`
@@ -70,6 +73,8 @@ class TextConfig:
     template: str = "{instruction}"
     state_bins: int = 256
     opens: bool = False
+    heading: str = ""
+    marks: tuple[str, str] = ("", "")
     fill: int = -1
     closing: int = -1
     openpi: bool = False
@@ -130,10 +135,12 @@ def vision_language(
     encoders: dict[str, nn.Module] = {}
     if config.text.opens and vocabulary is not None:
         encoders["opening"] = SpelledTokens("opening", Shared(vocabulary), (config.text.start,))
+    elif config.text.heading and vocabulary is not None:
+        said = tokenizer(config.text).plain(config.text.heading)
+        encoders["opening"] = SpelledTokens("opening", Shared(vocabulary), tuple(said))
     language = _language(config, vocabulary, width) if config.film else None
-    encoders["image"] = image or sight(
-        config, spec, None if language is None else _told(config, vocabulary, language, spelled)
-    )
+    image = image or sight(config, spec, None if language is None else _told(config, vocabulary, language, spelled))
+    encoders["image"] = _marked(image, config.text, spec, vocabulary)
     if config.state == "token" and spec.state_dim:
         encoders["state"] = StateToken(spec.state_dim, width, deep=config.deep)
     if spec.language or "{state}" in config.text.template:
@@ -200,6 +207,16 @@ def _told(
     if vocabulary is None or not pieces:
         return SentenceMean(language)
     return SentenceMean(language, SpelledTokens("around", Shared(vocabulary), tuple(pieces)))
+
+
+def _marked(eye: nn.Module, text: TextConfig, spec: ObservationSpec, vocabulary: Vocabulary | None) -> nn.Module:
+    if vocabulary is None or not any(text.marks):
+        return eye
+    said = tokenizer(text).plain
+    before, behind = text.marks
+    numbers = range(1, len(spec.cameras) + 1)
+    marks = [(said(before.replace("{number}", str(number))), said(behind)) for number in numbers]
+    return MarkedPictures(eye, Shared(vocabulary), marks)
 
 
 def _language(config: VlmConfig, vocabulary: Vocabulary | None, width: int) -> nn.Module:

@@ -187,18 +187,21 @@ class Blocks(nn.Module):
 
 
 class TimeMlp(nn.Module):
-    """A time (B,) as a vector (B width): sines and cosines, then two layers with SiLU between."""
+    """A time (B,) as a vector (B width): sines and cosines, then two layers with SiLU between.
 
-    def __init__(self, width: int, features: int = 256, scale: float = 1.0) -> None:
+    `ends`: the slowest frequency is 1 / 10000 itself, see `step_positions`.
+    """
+
+    def __init__(self, width: int, features: int = 256, scale: float = 1.0, *, ends: bool = False) -> None:
         super().__init__()
-        self.features, self.scale = features, scale
+        self.features, self.scale, self.ends = features, scale, ends
         self.first, self.second = nn.Linear(features, width), nn.Linear(width, width)
         for layer in (self.first, self.second):
             nn.init.normal_(layer.weight, std=0.02)
 
     def forward(self, time: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """`scale` times `time` is what the sines see; training times of 0 to 1000 are usual."""
-        features = step_positions(time * self.scale, self.features).to(dtype)
+        features = step_positions(time * self.scale, self.features, ends=self.ends).to(dtype)
         return self.second(functional.silu(self.first(features)))
 
 

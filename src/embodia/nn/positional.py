@@ -37,11 +37,14 @@ def time_positions(time: Tensor, width: int, longest: float = 10000.0) -> Tensor
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def step_positions(time: Tensor, width: int, longest: float = 10000.0) -> Tensor:
-    """A scalar time (B,) as (B, width): all cosines, then all sines, frequencies from 1 to above 1 / longest (DiT)."""
+def step_positions(time: Tensor, width: int, longest: float = 10000.0, *, ends: bool = False) -> Tensor:
+    """A scalar time (B,) as (B, width): all cosines, then all sines, frequencies from 1 to above 1 / longest (DiT).
+
+    `ends`: the last one is 1 / longest itself.
+    """
     half = width // 2
     steps = torch.arange(half, device=time.device, dtype=torch.float32)
-    angles = time.float()[:, None] * torch.exp(-math.log(longest) / half * steps)
+    angles = time.float()[:, None] * torch.exp(-math.log(longest) / (half - ends) * steps)
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 

@@ -10,7 +10,7 @@ Published: 2.2 B parameters, of which 1.34 B read
 Ours: not yet measured; command: embodia bench zoo --policy groot_n1
 Deviations: no pretrained weights are shipped, so the reading model is trained, not frozen; the target of N1.5's future
   tokens is what the own eye makes of later pictures, not a separate model; tiny and small see through keypoints or a
-  small tower and read the sentence as one frozen MiniLM vector
+  small tower and read the sentence as one frozen MiniLM vector; no dropout in the action expert
 """
 
 from __future__ import annotations
@@ -46,7 +46,17 @@ EAGLE = VlmConfig(
     causal=True,
     deep=False,
 )
-EAGLE_2_5 = replace(EAGLE, projector=ProjectorConfig(), text=replace(EAGLE.text, vocabulary=151680), model=QWEN3)
+CHAT = replace(
+    EAGLE.text,
+    vocabulary=151680,
+    heading="<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
+    marks=("<image {number}><img>", "</img>"),
+    template="{instruction}<|im_end|>\n<|im_start|>assistant\n",
+    end="",
+    length=96,
+)
+"""The chat in which N1.5 sees and hears."""
+EAGLE_2_5 = replace(EAGLE, projector=ProjectorConfig(), text=CHAT, model=QWEN3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +94,7 @@ def preset(size: str) -> Config:
 
 
 def n1_5() -> Config:
-    """The later release: 3 B by name."""
+    """The later release: 2,724,163,520 parameters in its files, of which 2,398,284,516 are read."""
     expert = CrossExpertConfig(memory=0, adapter=4, every=2)
     return Config(vlm=EAGLE_2_5, expert=expert, foresight=ForesightConfig())
 

@@ -83,7 +83,7 @@ class CrossExpert(nn.Module):
         self.actions = BodyActions(bodies, action_dim, inner)
         self.future = nn.Parameter(0.02 * torch.randn(config.futures, inner))
         self.position = nn.Parameter(0.02 * torch.randn(max(config.positions, horizon), inner))
-        self.time = TimeMlp(inner, scale=1000.0)
+        self.time = TimeMlp(inner, scale=1000.0, ends=True)
         self.dit = CrossDit(sizes, config.depth, config.memory or width, every=config.every)
         self.out = nn.Linear(inner, config.outputs)
         self.hand = BodyMlp(bodies, config.outputs, config.outputs, action_dim)
