@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from embodia.core.types import Observation, TokenGroup
@@ -54,6 +55,6 @@ class SentenceMean(nn.Module):
         groups: list[TokenGroup] = [self.language(observation)]
         if self.around is not None:
             groups.append(self.around(observation))
-        total = sum((group.tokens * token_mask(group)[..., None]).sum(1) for group in groups)
-        count = sum(token_mask(group).sum(1, keepdim=True) for group in groups)
-        return total / count
+        tokens = torch.cat([group.tokens for group in groups], dim=1)
+        real = torch.cat([token_mask(group) for group in groups], dim=1)[..., None].to(tokens.dtype)
+        return (tokens * real).sum(1) / real.sum(1)

@@ -87,7 +87,8 @@ class TowerTrunk(nn.Module):
         encoder: Any = self.tower.encoder
         layers = encoder.layers if self.config.family == "siglip" else encoder.layer
         for index, layer in enumerate(layers):
-            layers[index] = FilmedLayer(layer, self.config.family, condition, self.config.width)
+            family: Any = self.config.family
+            layers[index] = FilmedLayer(layer, family, condition, self.config.width)
 
     def forward(self, pictures: Tensor, film: Tensor | None = None) -> Tensor:
         """`film` (N condition) is what a modulated tower needs."""

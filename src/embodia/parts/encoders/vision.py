@@ -42,8 +42,9 @@ def camera_tokens(
     `told` is what makes the vector that modulates the towers, and its width.
     """
     trunks = vision_trunks(config, len(spec.cameras))
-    for trunk in () if told is None else trunks:
-        trunk.modulate(told[1])  # type: ignore[operator, index]
+    if told is not None:
+        for trunk in trunks:
+            trunk.modulate(told[1])  # type: ignore[operator]
     return CameraTokens(
         spec,
         trunks,
