@@ -13,11 +13,14 @@ from typing import Literal
 from torch import nn
 
 from embodia.builders.vlm import VlmConfig, vision_language
+from embodia.core.errors import ConfigError
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.bitlinear import ternarise
 from embodia.nn.normalize import Mode, Normalizer
 from embodia.parts.compose import Composition, Inference, Parts, chunked
+from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
+from embodia.parts.decoders.filled import FilledPlaces, TimePlace
 from embodia.parts.decoders.readout import ReadoutConfig, StepReadout
 from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.waypoints import Waypoints
@@ -32,6 +35,7 @@ class ReaderConfig:
     spelled   placeholders are silent, between these two pieces that open and close an action, and are part of the
               prefix (OpenVLA-OFT); otherwise they are learned and the prefix does not see them
     frozen    the model and its eyes do not learn, only the head, the placeholders and the state do
+    noise     the chunk is not read off but freed of noise in its placeholders, step by step (the diffusion head of OFT)
     ahead     steps at which a small head estimates states to come; needs one sentence vector
     """
 
@@ -42,6 +46,7 @@ class ReaderConfig:
     bits: float = 32.0
     spelled: tuple[int, int] | None = None
     frozen: bool = False
+    noise: DiffusionConfig | None = None
     ahead: tuple[int, ...] = ()
     ahead_weight: float = 0.5
     normalization: Mode = "quantile"
@@ -59,21 +64,14 @@ def reader(
         config.vlm,
         seen,
         extra=None if config.spelled else {"readout": LearnedTokens("readout", count, width)},
+        beside={"time": TimePlace(width)} if config.noise else None,
         spelled=_placeholders(config.spelled, count),
         ahead=bool(config.ahead),
     )
     parts = Parts(
         encoders=encoders,
-        backbone=backbone,
-        decoder=StepReadout(
-            config.readout,
-            width,
-            actions.dim,
-            config.chunk,
-            read="readout",
-            tokens=count,
-            together=config.places == "last",
-        ),
+        backbone=None if config.noise else backbone,
+        decoder=_decoder(config, backbone, actions.dim, count),
         foresight=_estimate(config, seen.state_dim, encoders, width),
         state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
         action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
@@ -87,6 +85,16 @@ def reader(
         backbone.requires_grad_(False)
         encoders["image"].requires_grad_(False)
     return Composition(chunked(contract, config.chunk), parts)
+
+
+def _decoder(config: ReaderConfig, backbone: nn.Module, dim: int, count: int) -> nn.Module:
+    width, chunk = config.vlm.model.width, config.chunk
+    if config.noise is None:
+        together = config.places == "last"
+        return StepReadout(config.readout, width, dim, chunk, read="readout", tokens=count, together=together)
+    if config.places != "dims":
+        raise ConfigError("noise is removed from a placeholder for every number", leaf="places")
+    return ChunkDiffusion(config.noise, FilledPlaces(backbone, config.readout, width, dim), dim, chunk)
 
 
 def _placeholders(around: tuple[int, int] | None, count: int) -> dict[str, tuple[int, ...]]:

@@ -121,13 +121,15 @@ def vision_language(
     extra: Mapping[str, nn.Module] | None = None,
     ahead: bool = False,
     image: nn.Module | None = None,
+    beside: Mapping[str, nn.Module] | None = None,
     spelled: Mapping[str, tuple[int, ...]] | None = None,
 ) -> tuple[dict[str, nn.Module], LanguageModel]:
     """Encoders by group name, in the order in which they are read, and the language model that reads them.
 
     `extra` encoders are read after the prefix, each seeing everything before it and nothing that comes later;
     `outputs` says that hidden states of this first reading are used, `ahead` that the prefix ends with a group of that
-    name, an estimate of states to come; `image` are eyes that exist already. `spelled` groups of given pieces, a
+    name, an estimate of states to come; `image` are eyes that exist already, `beside` further
+    encoders of the prefix, before the sentence. `spelled` groups of given pieces, a
     silent one for every -1, close the prefix and are part of it.
     """
     width = config.model.width
@@ -143,6 +145,7 @@ def vision_language(
     encoders["image"] = _marked(image, config.text, spec, vocabulary)
     if config.state == "token" and spec.state_dim:
         encoders["state"] = StateToken(spec.state_dim, width, deep=config.deep)
+    encoders |= beside or {}
     if spec.language or "{state}" in config.text.template:
         encoders["language"] = _language(config, vocabulary, width) if language is None else language
     spelled = {**(spelled or {}), **({"closing": (config.text.closing,)} if config.text.closing >= 0 else {})}

@@ -7,9 +7,10 @@ Composition: OpenVLA's eyes on all cameras + fuse.concat(prop.linear) -> bb.vlm(
   head.parallel(a placeholder for each number) -> head.regress(L1), act.chunk 8 [train: obj.reg]
 Published: LIBERO 98 / 98 / 98 / 95 %, 26 times OpenVLA's throughput; no parameter count
 Ours: 76 % (70-82, n 200) on Desk, tiny: results/zoo/openvla_oft.json; command: embodia bench zoo --policy openvla_oft
-Variants: OFT+ by `oft_plus()`: chunk 25, the mean of the words scales and shifts every layer of the eyes (FiLM)
-Deviations: the diffusion head is another policy's (CogACT); OFT+ averages no padding; tiny and small read the sentence
-  as one frozen MiniLM vector; tiny sees through keypoints that the sentence steers and estimates states to come.
+Variants: OFT+ by `oft_plus()`: chunk 25, the mean of the words scales and shifts every layer of the eyes (FiLM);
+  the diffusion head by `denoising()`
+Deviations: OFT+ averages no padding; tiny and small read the sentence as one frozen MiniLM vector; tiny sees through
+  keypoints that the sentence steers and estimates states to come.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from embodia.builders.vlm import small_vlm
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.parts.compose import Composition
+from embodia.parts.decoders.diffusion import DiffusionConfig
 from embodia.parts.decoders.readout import ReadoutConfig
 from embodia.parts.encoders.waypoints import END
 
@@ -42,6 +44,11 @@ def oft_plus() -> Config:
     """The variant for ALOHA, with the sentence inside the eyes."""
     paper = preset("paper")
     return replace(paper, chunk=25, vlm=replace(paper.vlm, film=True))
+
+
+def denoising() -> Config:
+    """The published alternative to regression: noise is removed from the placeholders in fifty steps."""
+    return replace(preset("paper"), noise=DiffusionConfig(train_steps=50, sample_steps=50))
 
 
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:

@@ -22,15 +22,16 @@ from embodia.io.tensors import load_tensors, save_tensors
 from embodia.io.torch_files import load_torch_file
 from embodia.parts.decoders.readout import ReadoutConfig
 from embodia.policies import PolicySpec
-from embodia.policies.openvla_oft import preset
+from embodia.policies.openvla_oft import denoising, preset
 from embodia.weights import Foreign, _folders, _prismatic
 from embodia.weights._names import Names
 from embodia.weights.openvla import check, config_json
 
 POLICY = "openvla_oft"
 _CHUNK, _SPARED, _BINS = 8, 64, 256
-_HEAD, _STATE, _EYES = "action_head", "proprio_projector", "vision_backbone"
-_NEVER = "noisy_action_projector*"
+_HEAD, _STATE, _EYES, _NOISE = "action_head", "proprio_projector", "vision_backbone", "noisy_action_projector"
+_REGRESSED, _FREED = "model.", "noise_predictor.mlp_resnet."
+_MODEL = ("backbone.", "decoder.net.model.")
 _PLACE = "encoders.state.position"
 
 
@@ -43,29 +44,28 @@ def read(folder: Path, contract: Contract) -> Foreign:
     """The policy in `folder`. Raises `CheckpointError`, `ContractError`, `CorruptFileError`."""
     fields = _folders.Fields(folder / _folders.CONFIG)
     check(fields)
-    if found := _folders.only_file(folder, _NEVER):
-        raise CheckpointError("heads that remove noise cannot be built", file=found)
     tensors, eyes = _folders.read_weights(folder), _component(folder, _EYES)
     if eyes:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(f"{_EYES}.")}
         tensors |= {name.removeprefix(f"{_EYES}."): tensor for name, tensor in eyes.items()}
     vlm = _prismatic.vlm_of(tensors, fields, folder, fields.get("image_sizes"), film=bool(eyes))
-    head, state = _component(folder, _HEAD), _component(folder, _STATE)
+    head, state, noise = (_component(folder, name) for name in (_HEAD, _STATE, _NOISE))
     vlm = replace(vlm, causal=False, deep=True, state="token" if state else "none")
-    config = _config(replace(preset("paper"), vlm=vlm, chunk=contract.action.chunk or _CHUNK), head, folder)
+    base = denoising() if noise else preset("paper")
+    config = _config(replace(base, vlm=vlm, chunk=contract.action.chunk or _CHUNK), head, folder)
     known = _prismatic.statistics(folder, contract, fields)
     if state and "state" not in known:
         raise ContractError("the state has another size in the units of the checkpoint", file=folder, leaf="proprio")
     return Foreign(
         spec=PolicySpec(name=POLICY, size="paper", contract=contract, config=config),
         statistics=known,
-        tensors={**_prismatic.ours(tensors, vlm), **ours({**head, **state}, config)},
+        tensors={**_moved(_prismatic.ours(tensors, vlm), config), **ours({**head, **state, **noise}, config)},
     )
 
 
 def ours(tensors: Mapping[str, Tensor], config: ReaderConfig) -> dict[str, Tensor]:
     """Head and projector of the state under our names. Raises `CheckpointError` on unknown names."""
-    found = _names(config.readout.blocks).ours(tensors)
+    found = _names(config).ours(tensors)
     if "encoders.state.project.2.bias" in found:
         found[_PLACE] = found["encoders.state.project.2.bias"].new_zeros(1, config.vlm.model.width)
     return found
@@ -80,11 +80,12 @@ def write(foreign: Foreign, out: Path) -> None:
         raise ConfigError("OFT's state and actions lie between quantiles, its head has hidden layers", leaf="config")
     known = _prismatic.statistics_json(contract, foreign.statistics)
     kept = {name: tensor for name, tensor in foreign.tensors.items() if "_units." not in name}
+    kept = {name.replace(_MODEL[1], _MODEL[0], 1): tensor for name, tensor in kept.items()}
     place = kept.pop(_PLACE, None)
     if place is not None:
         kept["encoders.state.project.2.bias"] = kept["encoders.state.project.2.bias"] + place[0]
     beside = {name: kept.pop(name) for name in list(kept) if name.startswith(("decoder.", "encoders.state."))}
-    named = _names(config.readout.blocks).theirs(beside)
+    named = _names(config).theirs(beside)
     with replace_folder(out) as inside:
         facts: dict[str, Any] = config_json(config.vlm, _BINS, _SPARED)
         write_json(inside / _folders.CONFIG, {**facts, "norm_stats": known})
@@ -95,7 +96,7 @@ def write(foreign: Foreign, out: Path) -> None:
             save_tensors(inside / f"{_EYES}--0_checkpoint.safetensors", eyes, {"format": "pt"})
             model = {name.replace(".block.", "."): t for name, t in model.items() if not _modulates(name)}
         _folders.write_weights(inside, model)
-        for name in (_HEAD, _STATE):
+        for name in (_HEAD, _STATE, _NOISE):
             part = {key.removeprefix(f"{name}."): tensor for key, tensor in named.items() if key.startswith(name)}
             if part:
                 save_tensors(inside / f"{name}--0_checkpoint.safetensors", part, {"format": "pt"})
@@ -115,17 +116,31 @@ def _component(folder: Path, name: str) -> dict[str, Tensor]:
 
 
 def _config(config: ReaderConfig, head: Mapping[str, Tensor], folder: Path) -> ReaderConfig:
-    hidden, inputs = _folders.shape_of(head, f"{_HEAD}.model.fc1.weight", folder)
-    blocks = _folders.count(head, f"{_HEAD}.model.mlp_resnet_blocks.")
+    start = f"{_HEAD}.{_FREED if config.noise else _REGRESSED}"
+    hidden, inputs = _folders.shape_of(head, f"{start}fc1.weight", folder)
+    blocks = _folders.count(head, f"{start}mlp_resnet_blocks.")
     if inputs % config.vlm.model.width:
         problem = f"{inputs} numbers a step are no whole hidden states of {config.vlm.model.width}"
-        raise CheckpointError(problem, file=folder, leaf=f"{_HEAD}.model.fc1.weight")
+        raise CheckpointError(problem, file=folder, leaf=f"{start}fc1.weight")
     return replace(config, readout=ReadoutConfig(hidden=hidden, blocks=blocks))
 
 
-def _names(blocks: int) -> Names:
-    head, layers = f"{_HEAD}.model.", "decoder.head."
+def _moved(tensors: dict[str, Tensor], config: ReaderConfig) -> dict[str, Tensor]:
+    """The language model is the decoder's own where it removes noise."""
+    if config.noise is None:
+        return tensors
+    return {name.replace(*_MODEL) if name.startswith(_MODEL[0]) else name: t for name, t in tensors.items()}
+
+
+def _names(config: ReaderConfig) -> Names:
+    blocks = config.readout.blocks
+    head, layers = (
+        (f"{_HEAD}.{_FREED}", "decoder.net.head.") if config.noise else (f"{_HEAD}.{_REGRESSED}", "decoder.head.")
+    )
     pairs = [(f"{_STATE}.fc{1 + n}.{{leaf}}", f"encoders.state.project.{2 * n}.{{leaf}}") for n in range(2)]
+    pairs += [
+        (f"{_NOISE}.fc{1 + n}.{{leaf}}", f"decoder.net.enter.{name}.{{leaf}}") for n, name in enumerate(("up", "down"))
+    ]
     pairs += [(f"{head}layer_norm1.{{leaf}}", f"{layers}0.{{leaf}}"), (f"{head}fc1.{{leaf}}", f"{layers}1.{{leaf}}")]
     for block in range(blocks):
         inside = f"{head}mlp_resnet_blocks.{block}.ffn."

@@ -1,6 +1,7 @@
 """OpenVLA-OFT's public layout: equal chunks, files of torch read as tensors alone, published names and sizes."""
 
 import json
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from diffusers import DDIMScheduler
 
 pytest.importorskip("transformers", reason="the public classes are not installed")
 
 from embodia import weights
-from embodia.core.errors import CheckpointError, ConfigError, ContractError, CorruptFileError
+from embodia.core.errors import CheckpointError, ConfigError, ContractError, CorruptFileError, MissingFileError
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, Contract, ObservationSpec, StatePart
 from embodia.core.types import Observation
 from embodia.policies import openvla_oft
@@ -175,6 +177,72 @@ def test_a_sentence_inside_the_eyes_acts_like_the_public_program(plus, tensors):
     assert torch.equal(back.sample(seen(), None), policy.sample(seen(), None))
 
 
+@pytest.fixture
+def noisy(published, tensors):
+    """The head that removes noise, and the layers through which noisy numbers enter."""
+    theirs = published / "theirs"
+    (theirs / "action_head--50000_checkpoint.pt").unlink()
+    head = {n.replace("model.", "noise_predictor.mlp_resnet.", 1): t for n, t in tensors[1]["action_head"].items()}
+    sizes = {"fc1.weight": (32, 1), "fc1.bias": (32,), "fc2.weight": (32, 32), "fc2.bias": (32,)}
+    enter = layout.invent(sizes, 7)
+    torch.save(head, theirs / "action_head--5_checkpoint.pt")
+    torch.save(enter, theirs / "noisy_action_projector--5_checkpoint.pt")
+    return published, head, enter
+
+
+@torch.no_grad()
+def freed(tensors, head, enter, noise):
+    """What the public program computes from noise (1 H A), with diffusers' scheduler."""
+    public, projector = layout.Reference(tensors[0], layout.SMALL), tensors[1]["proprio_projector"]
+    observation = seen()
+    low, high = (torch.tensor(STATISTICS["libero"]["proprio"][name]) for name in ("q01", "q99"))
+    state = 2 * (torch.from_numpy(observation.state[:, 0]) - low) / (high - low) - 1
+    state = F.linear(F.gelu(F.linear(state, projector["fc1.weight"], projector["fc1.bias"])), projector["fc2.weight"])
+    eyes = [public.image(observation.images[name][:, 0]) for name in ("front", "hand")]
+    begin = torch.cat([public.words([1]), *eyes, (state + projector["fc2.bias"])[:, None]], dim=1)
+    scheduler = DDIMScheduler(num_train_timesteps=50, beta_schedule="squaredcos_cap_v2")
+    scheduler.set_timesteps(50)
+    x = noise
+    for time in scheduler.timesteps:
+        turns = float(time) * torch.exp(torch.arange(16) * -math.log(10000) / 15)
+        clock = torch.cat([turns.sin(), turns.cos()])[None, None]
+        places = F.gelu(F.linear(x.reshape(1, -1, 1), enter["fc1.weight"], enter["fc1.bias"]))
+        places = F.linear(places, enter["fc2.weight"], enter["fc2.bias"])
+        before = torch.cat([begin, clock, public.words([*layout.prompt(SENTENCE), 29871])], dim=1)
+        hidden, _ = public.run(torch.cat([before, places, public.words([2])], dim=1), full=True)
+        y = hidden[:, before.shape[1] - 1 :][:, : STEPS * DIM].reshape(1, STEPS, -1)
+        named = {name.removeprefix("noise_predictor.mlp_resnet."): tensor for name, tensor in head.items()}
+        y = F.layer_norm(y, y.shape[-1:], named["layer_norm1.weight"], named["layer_norm1.bias"])
+        y = torch.relu(F.linear(y, named["fc1.weight"], named["fc1.bias"]))
+        for block in range(2):
+            part = [named[f"mlp_resnet_blocks.{block}.ffn.{n}.{leaf}"] for n in (0, 1) for leaf in ("weight", "bias")]
+            y = y + torch.relu(F.linear(F.layer_norm(y, y.shape[-1:], *part[:2]), *part[2:]))
+        y = F.layer_norm(y, y.shape[-1:], named["layer_norm2.weight"], named["layer_norm2.bias"])
+        y = F.linear(y, named["fc2.weight"], named["fc2.bias"])
+        x = scheduler.step(y, time, x).prev_sample
+    return x
+
+
+def test_a_chunk_freed_of_noise_is_that_of_the_public_program(noisy, tensors):
+    folder, head, enter = noisy
+    weights.bring_in(folder / "theirs", folder / "ours", BODY)
+    policy, spec, _ = checkpoint.load_policy(folder / "ours")
+    assert spec.config.noise.train_steps == spec.config.noise.sample_steps == 50
+    noise = torch.randn(1, STEPS, DIM, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ours = policy.decoder.denoise(policy.decoder.condition(policy.context(seen())), noise)
+    public = freed(tensors, head, enter, noise)
+    assert (ours - public).abs().max() <= 1e-4, (ours - public).abs().max()
+    assert (public - noise).abs().max() > 0.1
+
+    weights.hand_out(folder / "ours", folder / "again", "openvla_oft")
+    assert _folders.read_weights(folder / "again").keys() == tensors[0].keys()
+    for file, part in (("action_head", head), ("noisy_action_projector", enter)):
+        again = oft._component(folder / "again", file)
+        assert again.keys() == {f"{file}.{name}" for name in part}
+        assert all(torch.equal(again[f"{file}.{name}"], part[name]) for name in part)
+
+
 def test_the_paper_size_has_exactly_the_published_tensors():
     named = beside(4096, 7, 8, 4096)
     count = sum(torch.Size(shape).numel() for part in named.values() for shape in part.values())
@@ -211,8 +279,10 @@ def test_bad_checkpoints_are_named(published):
     torch.save(good, theirs / "action_head--60000_checkpoint.pt")
     with pytest.raises(CorruptFileError, match="2 files"):
         weights.bring_in(theirs, published / "ours", BODY)
-    torch.save(good, theirs / "noisy_action_projector--1_checkpoint.pt")
-    with pytest.raises(CheckpointError, match="remove noise"):
+    (theirs / "action_head--60000_checkpoint.pt").unlink()
+    torch.save(good, file)
+    torch.save({"fc1.weight": torch.zeros(32, 1)}, theirs / "noisy_action_projector--1_checkpoint.pt")
+    with pytest.raises(MissingFileError, match="noise_predictor"):
         weights.bring_in(theirs, published / "ours", BODY)
     assert not (published / "ours").exists()
 

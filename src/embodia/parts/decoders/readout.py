@@ -62,15 +62,7 @@ class StepReadout(nn.Module):
             raise ShapeError(f"{tokens} tokens do not divide into {chunk} steps", leaf="tokens")
         self.read, self.shape, self.rows = read, (chunk, action_dim), 1 if together else chunk
         inputs, outputs = width * tokens // self.rows, chunk * action_dim // self.rows
-        layers: list[nn.Module] = [nn.LayerNorm(inputs)]
-        if config.hidden:
-            layers += [
-                nn.Linear(inputs, config.hidden),
-                nn.ReLU(),
-                *(Block(config.hidden) for _ in range(config.blocks)),
-            ]
-            layers.append(nn.LayerNorm(config.hidden))
-        self.head = nn.Sequential(*layers, nn.Linear(config.hidden or inputs, outputs))
+        self.head = perceptron(config, inputs, outputs)
         self.error = ActionError(config.error, action_dim, grippers)
 
     def forward(self, context: Context) -> Tensor:
@@ -96,3 +88,12 @@ class StepReadout(nn.Module):
     def log_prob(self, context: Context, chunk: ActionChunk) -> Tensor:
         """Log density of the valid steps, (B,), in normalised units."""
         return self.error.log_prob(self(context), chunk)
+
+
+def perceptron(config: ReadoutConfig, inputs: int, outputs: int) -> nn.Sequential:
+    """The residual perceptron of a configuration."""
+    layers: list[nn.Module] = [nn.LayerNorm(inputs)]
+    if config.hidden:
+        layers += [nn.Linear(inputs, config.hidden), nn.ReLU(), *(Block(config.hidden) for _ in range(config.blocks))]
+        layers.append(nn.LayerNorm(config.hidden))
+    return nn.Sequential(*layers, nn.Linear(config.hidden or inputs, outputs))
