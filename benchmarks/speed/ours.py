@@ -305,8 +305,8 @@ def vector_pixels(folder: Path) -> Work:
     def run() -> float:
         for _ in range(ROUNDS):
             env.run_chunks(actions)
-            seen = [env.observation(slot) for slot in range(SLOTS)]
-        found.update({name: np.stack([one.images[name][0, 0] for one in seen]) for name in CAMERAS})
+            seen = env.observations()
+        found.update({name: seen.images[name][:, 0] for name in CAMERAS})
         return float(ROUNDS * SLOTS)
 
     before()

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from embodia.core.errors import ConfigError
 from embodia.core.types import Observation
 from embodia.envs.protocol import Env
-from embodia.envs.slot import Slot, Start, Took, sensed, views_of
+from embodia.envs.slot import Slot, Start, Took, read_only, sensed, views_of
 
 
 class LocalVector:
@@ -55,12 +55,14 @@ class LocalVector:
         With `copy` False the images are read-only views that hold good until this slot is begun or run again.
         """
         images = {name: array[slot : slot + 1] for name, array in self._images.items()}
-        return sensed((self._took[slot],), images, self.contract.embodiment, (instruction,), copy=copy)
+        return sensed(
+            (self._took[slot],), images, self.contract.embodiment, (instruction,), keep=np.copy if copy else read_only
+        )
 
     def observations(self, instructions: Sequence[str] = (), *, copy: bool = True) -> Observation:
         """What all slots saw when they last stopped, as one batch: images (slots T H W 3), state (slots T S)."""
         took = tuple(self._took[slot] for slot in range(self.slots))
-        return sensed(took, self._images, self.contract.embodiment, instructions, copy=copy)
+        return sensed(took, self._images, self.contract.embodiment, instructions, keep=np.copy if copy else read_only)
 
     def close(self) -> None:
         """Close every environment; may be called twice."""

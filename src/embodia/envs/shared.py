@@ -25,7 +25,7 @@ from embodia.core.types import Observation
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Buffer: TypeAlias = Any
-"""Shared bytes that can be handed to a process when it is made."""
+"""Shared bytes: all of them, as they are handed to a process when it is made, or an array over some."""
 
 LONGEST_CHUNK = 256
 """Actions of one order; longer chunks travel as messages."""
@@ -47,7 +47,7 @@ class Part:
     state: Floats
     time_s: npt.NDArray[np.float64]
     senses: Mapping[SenseSpec, Floats]
-    record: npt.NDArray[np.uint8]
+    record: Buffer
 
     def note(self, *record: *Record) -> None:
         """Write the record."""
@@ -121,7 +121,8 @@ class Memory:
         self.images = {camera.name: found[f"image.{camera.name}"] for camera in layout.spec.cameras}
         self.senses = {sense: found[f"sense.{sense.key}"] for sense in layout.spec.senses}
         self.state, self.time_s, self.at = found["state"], found["time_s"], found["at"]
-        self._records, self._orders = found["record"].reshape(-1), found["order"].reshape(-1)
+        self._records: Buffer = found["record"].reshape(-1)
+        self._orders: Buffer = found["order"].reshape(-1)
         self._width = layout.action_dim
         self._actions = tuple(_as(found["actions"], kind) for kind in _KINDS)
 

@@ -6,7 +6,7 @@ episode that is filmed), because drawing costs ten times what physics costs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,17 +74,17 @@ def sensed(
     embodiment: str,
     instructions: Sequence[str] = (),
     *,
-    copy: bool = True,
+    keep: Callable[[Images], Images] = np.copy,
 ) -> Observation:
     """What B slots saw when they last stopped: images (B T H W 3), state (B T S).
 
-    `instructions` go before what the episodes ask for. Without `copy` the images are read-only views.
+    `instructions` go before what the episodes ask for; `keep` makes what is handed out of what is shared.
     """
     states = [one.state for one in took if one.state is not None]
     asked = instructions or ("",) * len(took)
     senses = {sense: np.stack([one.senses[sense] for one in took]) for sense in took[0].senses}
     seen = Observation(
-        images={name: array.copy() if copy else _read_only(array) for name, array in images.items()},
+        images={name: keep(array) for name, array in images.items()},
         state=np.stack(states) if states else None,
         instruction=tuple(words or one.instruction for words, one in zip(asked, took, strict=True)),
         embodiment=embodiment,
@@ -93,7 +93,8 @@ def sensed(
     return seen.with_senses(senses) if senses else seen
 
 
-def _read_only(array: Images) -> Images:
+def read_only(array: Images) -> Images:
+    """A view that cannot be written."""
     view = array.view()
     view.flags.writeable = False
     return view

@@ -20,7 +20,8 @@ from embodia.core.types import Observation, changed
 from embodia.envs import make
 from embodia.envs.protocol import Env, EnvConfig
 from embodia.envs.shared import Buffer, Layout, Memory
-from embodia.envs.slot import Slot, Start, Took, sensed
+from embodia.envs.slot import Slot, Start, Took, read_only, sensed
+from embodia.envs.spares import Spares
 from embodia.envs.workers import DEFAULT_TIMEOUT_S, Pool, processors
 
 Wrap: TypeAlias = Callable[[Env], Env]
@@ -64,6 +65,7 @@ class VectorEnv:
         self._workers = count
         self._phrase, self._shares = "", dict[int, Share]()
         self._took: dict[int, Took] = {}
+        self._spares = Spares(limit=2 * len(spec.cameras))
         self._known: set[int] = set()
 
     def __enter__(self) -> VectorEnv:
@@ -94,7 +96,9 @@ class VectorEnv:
         With `copy` False the images are read-only views that hold good until this slot is begun or run again.
         """
         images = {name: array[slot : slot + 1] for name, array in self._memory.images.items()}
-        return sensed((self._took[slot],), images, self.contract.embodiment, (instruction,), copy=copy)
+        return sensed(
+            (self._took[slot],), images, self.contract.embodiment, (instruction,), keep=np.copy if copy else read_only
+        )
 
     def observations(self, instructions: Sequence[str] = (), *, copy: bool = True) -> Observation:
         """What all slots saw when they last stopped, as one batch: images (slots T H W 3), state (slots T S).
@@ -102,7 +106,13 @@ class VectorEnv:
         `copy` as in `observation`; `instructions`, one a slot, go before what the episodes ask for.
         """
         took = tuple(self._took[slot] for slot in range(self.slots))
-        return sensed(took, self._memory.images, self.contract.embodiment, instructions, copy=copy)
+        return sensed(
+            took,
+            self._memory.images,
+            self.contract.embodiment,
+            instructions,
+            keep=self._spares.copy if copy else read_only,
+        )
 
     @property
     def pids(self) -> tuple[int | None, ...]:
