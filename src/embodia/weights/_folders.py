@@ -16,6 +16,7 @@ from embodia.core.errors import CheckpointError, CorruptFileError, MissingFileEr
 from embodia.io.atomic import write_json
 from embodia.io.jsonio import read_json
 from embodia.io.tensors import load_tensors, save_tensors
+from embodia.weights._lora import merged
 
 CONFIG, MODEL, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 _MISSING: Any = object()
@@ -60,10 +61,13 @@ def model_type(folder: Path) -> str:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of the folder. Raises `MissingFileError`, `CorruptFileError`, `CheckpointError`."""
+    """All tensors of the folder, with the adapter that lies in it.
+
+    Raises `MissingFileError`, `CorruptFileError`, `CheckpointError`.
+    """
     index = folder / INDEX
     if not index.is_file():
-        return load_tensors(folder / MODEL, framework="torch")
+        return merged(load_tensors(folder / MODEL, framework="torch"), folder)
     places = Fields(index).get("weight_map")
     if not isinstance(places, dict):
         raise CheckpointError("is not a table of files", file=index, leaf="weight_map")
@@ -77,7 +81,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             side = "missing in" if tensor in promised else "not in the index but in"
             raise CheckpointError(f"tensor is {side} {name}", file=index, leaf=tensor)
         found |= part
-    return found
+    return merged(found, folder)
 
 
 def write_weights(folder: Path, tensors: Mapping[str, Tensor], largest: int = _LARGEST) -> None:

@@ -20,6 +20,7 @@ from embodia.io.atomic import replace_folder, write_json
 from embodia.io.jsonio import read_json
 from embodia.io.tensors import load_tensors, save_tensors
 from embodia.nn.normalize import Mode
+from embodia.weights._lora import merged
 
 CONFIG, MODEL = "config.json", "model.safetensors"
 PICTURES, STATE, ACTION = "observation.images.", "observation.state", "action"
@@ -111,8 +112,8 @@ class Facts:
 
 
 def read_weights(folder: Path, prefix: str) -> dict[str, Tensor]:
-    """The tensors without the beginning that all share."""
-    tensors = load_tensors(folder / MODEL, framework="torch")
+    """The tensors without the beginning that all share, with the adapter that lies in the folder."""
+    tensors = merged(load_tensors(folder / MODEL, framework="torch"), folder)
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 
