@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -240,3 +241,11 @@ def test_one_policy_all_the_way(tmp_path):
     rehearsed = bench.rehearse("act", config, data)
     assert rehearsed.parameters == found["policy"]["parameters"] and rehearsed.decision_s > 0
     assert rehearsed.samples_per_s == pytest.approx(4 / rehearsed.step_s)
+
+
+def test_stored_results_are_of_the_protocol_that_is_run():
+    paths = sorted((Path(__file__).parents[3] / "results" / "zoo").glob("*.json"))
+    assert paths
+    assert {path.name: read_result(path)["protocol"] for path in paths} == {
+        path.name: fingerprint(ZooConfig()) for path in paths
+    }

@@ -141,13 +141,20 @@ def fingerprint(config: ZooConfig) -> str:
     shown = to_json(collecting(config, 1))
     del shown["answers"]
     eyes = eyes_fingerprint(config) if config.eye_minutes else ""
-    return _digest(shown, to_json(training(config)), to_json(judging(config)), eyes)
+    return _digest(shown, _decisive(training(config)), to_json(judging(config)), eyes)
 
 
 def eyes_fingerprint(config: ZooConfig) -> str:
     """Eight letters for all that decides the eyes."""
-    return _digest(to_json(collecting(config, 1)), to_json(teaching(config)), TEACHER, to_json(EYES))
+    return _digest(to_json(collecting(config, 1)), _decisive(teaching(config)), TEACHER, to_json(EYES))
 
 
 def _digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _decisive(config: TrainConfig) -> dict[str, Any]:
+    """What of a training decides its outcome: the milestones that are kept do not."""
+    shown: dict[str, Any] = to_json(config)
+    del shown["keep_every"]
+    return shown
