@@ -30,6 +30,7 @@ from embodia.nn.normalize import Mode, Normalizer
 from embodia.parts.backbones.language_model import LanguageModel, block_table
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.offset import OffsetConfig, OffsetDecoder
+from embodia.parts.encoders.florence import FlorenceConfig
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.queries import LearnedTokens
@@ -114,7 +115,7 @@ def _window(
 ) -> tuple[dict[str, nn.Module], LanguageModel, int]:
     """Encoders, backbone and the width of what it says."""
     model, vision = config.trunk.model, config.trunk.vision
-    if not isinstance(model, GptConfig) or isinstance(vision, KeypointStemConfig) or config.ahead:
+    if not isinstance(model, GptConfig) or isinstance(vision, KeypointStemConfig | FlorenceConfig) or config.ahead:
         raise ConfigError("a window is read by a GPT, through a trunk, without states to come", leaf="window")
     encoders: dict[str, nn.Module] = {"window": WindowTokens(vision, seen, window)}
     if seen.language:

@@ -215,7 +215,10 @@ def write(foreign: Foreign, out: Path) -> None:
     slot = SLOTS.get(contract.embodiment, SLOTS[NEW])
     if slot >= expert.bodies:
         raise ConfigError(f"the body lies in slot {slot} of {expert.bodies}", leaf="expert.bodies")
-    units = {"state": contract.observation.state, "action": contract.action.parts}
+    units: dict[str, Sequence[StatePart | ActionPart]] = {
+        "state": contract.observation.state,
+        "action": contract.action.parts,
+    }
     keys = {"state": "state", "action": contract.action.statistics_key}
     table = {k: _parted(foreign.statistics[keys[k]], p) for k, p in units.items() if keys[k] in foreign.statistics}
     with replace_folder(out) as inside:
