@@ -7,7 +7,7 @@ Composition: per-body fuse.resampler (16 tokens a sense from vis.resnet and prop
   per-task head.regress [train: Huber; data.mix 52 sets]
 Published: trunks of 3.1 M, 12.6 M, 50.5 M and 226.8 M; 12.6 M is the paper size here
 Variants: HPT-Small, HPT-Base, HPT-Large by `Config.width` 128, 256, 512; HPT-XLarge by width 768 and depth 32
-Ours: 2 % (1-4, n 200) on Desk, tiny: results/zoo/hpt.json; command: embodia bench zoo --policy hpt
+Ours: 14 % (9-19, n 200) on Desk, tiny: results/zoo/hpt.json; command: embodia bench zoo --policy hpt
 Deviations: the sentence is a sense with a stem of its own; attention has no learned key beside the tokens; queries
   begin with spread 1, not 0.02; the head is the body's own and not kept by name; tiny sees through keypoints that the
   sentence steers, and its head reads all tokens, not their mean.
