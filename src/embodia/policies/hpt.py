@@ -82,8 +82,12 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
 
     def stems(name: str) -> ByBody:
         inner: dict[str, nn.Module] = {body: _sense(name, contract, config) for body in bodies}
-        stem = {body: Stem(sense, config.features, width, config.tokens, config.heads) for body, sense in inner.items()}
-        return ByBody(stem)
+        return ByBody(
+            {
+                body: Stem(sense, config.features, width, config.tokens, config.heads, asks=name != "state")
+                for body, sense in inner.items()
+            }
+        )
 
     names = ("image", "state", "language") if seen.language else ("image", "state")
     sizes = BlockSizes(width=width, heads=config.heads, hidden=4 * width, norm="affine")

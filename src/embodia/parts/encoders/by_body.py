@@ -39,15 +39,20 @@ class ByBody(nn.Module):
 class Stem(nn.Module):
     """`inner`'s group of any number of tokens of `features` to `count` tokens of `width` (HPT, section 3.2).
 
-    A small perceptron, then learned queries that look at what it makes.
+    A small perceptron, then learned queries that look at what it makes. With `asks` False they stay as they begin: of a
+    group of one token every query reads the same.
     """
 
-    def __init__(self, inner: nn.Module, features: int, width: int, count: int = 16, heads: int = 8) -> None:
+    def __init__(
+        self, inner: nn.Module, features: int, width: int, count: int = 16, heads: int = 8, *, asks: bool = True
+    ) -> None:
         super().__init__()
         self.inner = inner
         self.adapt = nn.Sequential(nn.Linear(features, width), nn.SiLU(), nn.Linear(width, width))
         self.queries = nn.Parameter(torch.randn(count, width))
         self.look = NormedAttention(BlockSizes(width=width, heads=heads))
+        self.queries.requires_grad_(asks)
+        self.look.query.requires_grad_(asks)
 
     def forward(self, observation: Observation) -> TokenGroup:
         """(B count width), named as the inner group; masked tokens are not looked at."""
