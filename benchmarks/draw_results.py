@@ -120,12 +120,8 @@ def _compute(results: Mapping[str, dict[str, Any]]) -> str:
 
 
 def learning(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The milestones of a result, by samples, and where there are any its final rate."""
-    rows = list(result.get("against_compute", {}).get("rows", []))
-    cost = result.get("training", {})
-    if rows and all(row["samples"] < cost["samples"] for row in rows):
-        rows.append({**result, "samples": cost["samples"], "seconds": cost["seconds"]})
-    return rows
+    """The milestones of a result, by samples; its own rate is of more episodes and does not belong among them."""
+    return list(result.get("against_compute", {}).get("rows", []))
 
 
 def _suites(results: Mapping[str, dict[str, Any]]) -> str:

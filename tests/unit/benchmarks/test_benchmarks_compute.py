@@ -58,9 +58,10 @@ def test_milestones_are_judged_once(judged, tmp_path):
     assert found["success_rate"] == 0.7
 
 
-def test_the_page_shows_milestones_and_the_end():
-    rows = [{"samples": 8000, "seconds": 100, **rate(1000)}]
+def test_the_page_shows_milestones_alone():
+    rows = [{"samples": 8000, "seconds": 120, **rate(1000), "text": "20/100 = 20 % (13-29)"}]
     final = {**rate(3000), "training": {"samples": 24000, "seconds": 300}}
-    assert draw_results.learning(final) == []
-    found = draw_results.learning({**final, "against_compute": {"rows": rows}})
-    assert [(row["samples"], row["success_rate"]) for row in found] == [(8000, 0.2), (24000, 0.7)]
+    assert draw_results.learning(final) == [] and draw_results._compute({"toy": final}) == ""
+    found = {**final, "against_compute": {"rows": rows}}
+    assert draw_results.learning(found) == rows
+    assert "| 8,000 | 2 | 20/100 = 20 % (13-29) |" in draw_results._compute({"toy": found})
