@@ -27,7 +27,7 @@ LAYERS = [
 ]
 LEVEL = {unit: level for level, units in enumerate(LAYERS) for unit in units}
 WITHOUT_TORCH = ("core", "io", "runtime")
-LONGEST_FILE, LONGEST_WIRING, LONGEST_COPY = 400, 150, 8
+LONGEST_FILE, LONGEST_WIRING, LONGEST_COPY = 400, 150, 1
 BANNED_MODULES = {"pickle", "dill", "marshal", "cloudpickle", "shelve", "joblib"}
 BANNED_CALLS = {"eval", "exec", "compile", "__import__"}
 BANNED_KEYWORDS = {("trust_remote_code", True), ("weights_only", False), ("shell", True)}
@@ -164,7 +164,7 @@ def long_files(mod: Module) -> list[str]:
 
 
 def copies(modules: list[Module]) -> list[str]:
-    """Function bodies of eight lines or more that stand word for word in two places."""
+    """Function bodies of more than one line that stand word for word in two places."""
     seen: dict[str, str] = {}
     found = []
     for mod in modules:
@@ -172,7 +172,7 @@ def copies(modules: list[Module]) -> list[str]:
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             body = node.body[1:] if ast.get_docstring(node) else node.body
-            if not body or (body[-1].end_lineno or 0) - body[0].lineno + 1 < LONGEST_COPY:
+            if not body or (body[-1].end_lineno or 0) - body[0].lineno + 1 <= LONGEST_COPY:
                 continue
             key = "\n".join(ast.dump(statement) for statement in body)
             here = f"{mod.path}:{node.name}"

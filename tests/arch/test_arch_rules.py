@@ -66,7 +66,10 @@ def test_copy_is_found():
     one = rules.module("core/a.py", f"def f():\n{LONG_BODY}")
     two = rules.module("core/b.py", f"def g():\n{LONG_BODY}")
     other = rules.module("core/b.py", f"def g():\n{LONG_BODY}\n    b = 1")
+    short, line = "    a = b\n    return a", "    return b"
     assert rules.copies([one, two])
+    assert rules.copies([rules.module(f"core/{name}.py", f"def f():\n{short}") for name in "ab"])
+    assert not rules.copies([rules.module(f"core/{name}.py", f"def f():\n{line}") for name in "ab"])
     assert not rules.copies([one, other])
 
 

@@ -75,7 +75,7 @@ def compare(policy, records_, outputs) -> dict[str, float]:
     observation, chunk, noise, time = records_
     context = policy.context(observation)
     loss = policy.decoder.loss_at(context, chunk, noise, time)
-    acted = policy.decoder.integrate(context, noise)
+    acted = policy.decoder.from_noise(context, noise)
     expected, actions = torch.from_numpy(outputs["loss"]).mean((1, 2)), torch.from_numpy(outputs["actions"])
     if expected.ndim == 1 and actions.shape[-1] > ACTION:
         actions = actions[..., :ACTION]

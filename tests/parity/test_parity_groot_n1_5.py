@@ -37,7 +37,7 @@ def acted(folder, seen, noise):
         state = torch.nn.functional.pad(context.groups["state"].tokens, (0, 4))
         begin, condition = torch.from_numpy(noise), decoder.velocity.condition(context)
         velocity = -decoder.velocity(condition, begin, torch.ones(len(noise)))
-        actions = decoder.integrate(context, begin)
+        actions = decoder.from_noise(context, begin)
     return {"features": features, "state": state, "velocity": velocity, "actions": actions}
 
 

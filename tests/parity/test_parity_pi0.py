@@ -142,7 +142,7 @@ def differences(seed):
     context = policy.context(observation)
     loss = policy.decoder.loss_at(context, chunk, noise, time)
     sampled = theirs.sample_actions(noise=noise, **inputs)[..., :ACTION]
-    found = policy.decoder.integrate(context, noise)
+    found = policy.decoder.from_noise(context, noise)
     assert expected.min() > 0.1 and sampled.std() > 0.1, "a comparison of nothing with nothing"
     return float((loss - expected).abs().max()), float((found - sampled).abs().max())
 
@@ -165,11 +165,11 @@ def test_comparison_can_fail():
     policy = ours(peer(0))
     observation, _, noise, _ = records(policy, 0)
     with torch.no_grad():
-        exact = policy.decoder.integrate(policy.context(observation), noise)
+        exact = policy.decoder.from_noise(policy.context(observation), noise)
         seen = Observation(images=observation.images, state=observation.state, instruction=observation.instruction)
-        unmasked = policy.decoder.integrate(policy.context(seen), noise)
+        unmasked = policy.decoder.from_noise(policy.context(seen), noise)
         policy.backbone.transformer.layers[1].attention.key.weight[0, 0] += 0.5
-        moved = policy.decoder.integrate(policy.context(observation), noise)
+        moved = policy.decoder.from_noise(policy.context(observation), noise)
     assert (unmasked - exact)[1].abs().max() > 1e-3 and (unmasked - exact)[0].abs().max() < 1e-6
     assert (moved - exact).abs().max() > 1e-4
 

@@ -80,7 +80,7 @@ def act(folder: Path, seen: Observation, noise: np.ndarray) -> np.ndarray:
     """Physical actions, not cut to the contract."""
     policy, _, _ = checkpoint.load_policy(folder)
     with torch.no_grad():
-        found = policy.decoder.restore(policy.context(seen), torch.from_numpy(noise))
+        found = policy.decoder.from_noise(policy.context(seen), torch.from_numpy(noise))
         return policy.action_units.undo(found).numpy()
 
 

@@ -90,7 +90,7 @@ def act(folder: Path, observation: Observation, noise: np.ndarray) -> np.ndarray
     """Physical actions, not cut to the contract."""
     policy, _, _ = checkpoint.load_policy(folder)
     with torch.no_grad():
-        flowed = policy.decoder.integrate(policy.context(observation), torch.from_numpy(noise))
+        flowed = policy.decoder.from_noise(policy.context(observation), torch.from_numpy(noise))
         return policy.action_units.undo(flowed).numpy()
 
 

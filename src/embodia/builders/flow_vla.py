@@ -204,11 +204,12 @@ def flow_policy(
     contract: Contract,
     chunk: int,
     config: FlowVlaConfig,
-    made: FlowVla,
+    made: FlowVla | None,
     statistics: Mapping[str, FeatureStatistics] | None,
     **more: Any,
 ) -> Composition:
-    """The policy of the parts that `flow_vla` made; `more` are further fields of `Parts`."""
+    """The policy of the parts that `flow_vla` made, None has it make them; `more` are further fields of `Parts`."""
+    made = made or flow_vla(contract, chunk, config)
     seen, acted, known = contract.observation, contract.action, statistics or {}
     parts = Parts(
         encoders=made.encoders,

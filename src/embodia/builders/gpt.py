@@ -24,6 +24,7 @@ from embodia.parts.encoders.queries import LearnedTokens
 from embodia.parts.encoders.resampled import ResampledEyes, ResamplerConfig
 from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.encoders.state import StateToken
+from embodia.parts.encoders.towers import TowerConfig
 from embodia.parts.encoders.waypoints import END, Waypoints
 from embodia.parts.tokenizers.text import ByteTokenizer, FileTokenizer
 
@@ -65,6 +66,22 @@ def small_gpt() -> GptConfig:
     """About 40 M parameters behind a group-norm ResNet of half width."""
     model = TransformerConfig(width=512, depth=10, heads=8, kv_heads=8, head_dim=64, mlp_width=1365)
     return GptConfig(vision=ResNetConfig(norm="group", width=32), model=model, history=2, causal=True, ahead=())
+
+
+def video_gpt(model: TransformerConfig, pressed: ResamplerConfig, history: int, *, frozen: bool = False) -> GptConfig:
+    """GR-1's senses at their published size: a masked autoencoder's ViT-B whose patches are `pressed`, CLIP's words."""
+    vision = TowerConfig(family="vit_mae", width=768, depth=12, heads=12, hidden=3072, patch=16, scaling="imagenet")
+    return GptConfig(
+        vision=vision,
+        resampler=pressed,
+        frozen=frozen,
+        text=ClipTextConfig(),
+        model=model,
+        history=history,
+        causal=True,
+        deep=False,
+        ahead=(),
+    )
 
 
 def gpt_model(

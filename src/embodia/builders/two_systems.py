@@ -16,10 +16,13 @@ from torch import nn
 from embodia.builders.vlm import VlmConfig, small_vlm, vision_language
 from embodia.core.specs import Contract, ObservationSpec
 from embodia.core.statistics import FeatureStatistics
+from embodia.nn.detr import LayerSizes
 from embodia.nn.normalize import Mode, Normalizer
 from embodia.nn.transformer import TransformerConfig
 from embodia.parts.acting import Inference
+from embodia.parts.backbones.encoder import TransformerEncoder
 from embodia.parts.backbones.language_model import LanguageModel
+from embodia.parts.decoders.regression import ChunkRegression, RegressionConfig
 from embodia.parts.encoders.eyes import EyesConfig, eyes
 from embodia.parts.encoders.keypoint_stem import QUICK_EYES, KeypointStemConfig
 from embodia.parts.encoders.language import LanguageToken
@@ -71,6 +74,30 @@ class SystemsConfig:
     normalization: Mode = "mean_std"
 
 
+@dataclass(frozen=True, kw_only=True)
+class MotorConfig:
+    """The quick transformer of an encoder-decoder below: `encoder` layers over senses and message, a query a step."""
+
+    layers: LayerSizes = field(default_factory=lambda: LayerSizes(hidden=2048, dropout=0.0, pre_norm=True))
+    encoder: int = 4
+    head: RegressionConfig = field(default_factory=lambda: RegressionConfig(layers=4))
+
+    def build(self, dim: int, chunk: int) -> tuple[TransformerEncoder, ChunkRegression]:
+        """Backbone and head for chunks (H A)."""
+        return TransformerEncoder(self.layers, self.encoder), ChunkRegression(self.layers, self.head, dim, chunk)
+
+
+def tiny_motor(encoder: int = 2) -> MotorConfig:
+    """Of width 128, two layers that decode."""
+    layers = LayerSizes(width=128, heads=4, hidden=384, dropout=0.0, pre_norm=True)
+    return MotorConfig(layers=layers, encoder=encoder, head=RegressionConfig(layers=2))
+
+
+def small_motor() -> MotorConfig:
+    """Of width 256, four layers on either side."""
+    return MotorConfig(layers=LayerSizes(width=256, heads=8, hidden=1024, dropout=0.0, pre_norm=True))
+
+
 def tiny_systems(normalization: Mode = "mean_std", *, hears: bool = False) -> SystemsConfig:
     """About 3 M parameters in two systems that learn on Desk."""
     model = TransformerConfig(width=128, depth=3, heads=4, kv_heads=4, head_dim=32, mlp_width=384)
@@ -85,6 +112,13 @@ def small_systems(normalization: Mode = "mean_std", *, hears: bool = False) -> S
     """About 55 M parameters: a small vision-language model above a group-norm ResNet of half width."""
     lower = LowerConfig(vision=ResNetConfig(norm="group", width=32), width=256, hears=hears)
     return SystemsConfig(upper=small_vlm(), lower=lower, normalization=normalization)
+
+
+def visuomotor(size: str) -> dict[str, Any]:
+    """Chunk, systems and motor of a design with a quick encoder-decoder below, at "tiny" or "small"; else nothing."""
+    if size == "tiny":
+        return {"chunk": 12, "systems": tiny_systems(), "motor": tiny_motor()}
+    return {"systems": small_systems(), "motor": small_motor()} if size == "small" else {}
 
 
 def units(

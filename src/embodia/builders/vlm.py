@@ -31,6 +31,7 @@ from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.marked import MarkedPictures
 from embodia.parts.encoders.prompt import PromptTokens
 from embodia.parts.encoders.queries import SpelledTokens
+from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.encoders.siglip import SiglipConfig
 from embodia.parts.encoders.state import StateToken
 from embodia.parts.tokenizers.text import ByteTokenizer, FileTokenizer
@@ -111,6 +112,12 @@ def small_vlm() -> VlmConfig:
         model=TransformerConfig(width=512, depth=10, heads=8, kv_heads=2, head_dim=64, mlp_width=2048),
         deep=False,
     )
+
+
+def resnet_gpt(width: int, depth: int, heads: int) -> VlmConfig:
+    """A GPT behind a group-norm ResNet-18, as the behaviour transformers have it."""
+    model = GptConfig(width=width, depth=depth, heads=heads, hidden=4 * width)
+    return VlmConfig(vision=ResNetConfig(norm="group"), model=model)
 
 
 def vision_language(

@@ -26,7 +26,6 @@ def run_recipe(name: str, out: Path, stage: Stage = "all") -> None:
 
     Raises `UnknownNameError`, what stages raise.
     """
-
     recipe = FOLDER.load(name).recipe()
     if stage in ("all", "collect"):
         _collect(recipe, out / "data")
@@ -83,11 +82,13 @@ def _train(recipe: Any, data: Path, out: Path) -> None:
 
 def _evaluate(recipe: Any, out: Path) -> None:
     from embodia.cli.evaluating import evaluate_checkpoint, print_report, write_suite_result
+    from embodia.training.checkpoint import step_of
     from embodia.training.metrics import read
 
     report = evaluate_checkpoint(out / "train", [out / "data"], recipe.evaluate, out)
-    last = [line for line in read(out / "train") if "loss" in line][-1]
-    training = {"samples": last["step"] * recipe.train.batch_size, "seconds": round(last["seconds"])}
+    judged = step_of(Path(report["policy"]["checkpoint"]))
+    last = [line for line in read(out / "train") if "loss" in line and line["step"] <= judged][-1]
+    training = {"samples": judged * recipe.train.batch_size, "seconds": round(last["seconds"])}
     write_suite_result(
         out / "result.json", report, training={**training, "demonstrations": report["training_episodes"]}
     )

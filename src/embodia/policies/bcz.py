@@ -19,14 +19,14 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from embodia.builders.recurrent import conditioned_eyes
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.normalize import Mode, Normalizer
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.error import ErrorConfig, gripper_choices
 from embodia.parts.decoders.pooled import PooledConfig, PooledRegression
-from embodia.parts.encoders.film_resnet import FilmResNet
-from embodia.parts.encoders.keypoint_stem import KeypointStemConfig, SteeredKeypoints
+from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.language import LanguageToken
 from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.encoders.state import StateToken
@@ -65,12 +65,7 @@ def preset(size: str) -> Config:
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
     """The policy with random weights for a body's contract."""
     seen, actions, known = contract.observation, contract.action, statistics or {}
-    eyes: SteeredKeypoints | FilmResNet
-    if isinstance(config.vision, KeypointStemConfig):
-        eyes, width = SteeredKeypoints(config.vision, seen, config.width), config.width
-    else:
-        eyes = FilmResNet(config.vision, seen, vector=config.vector)
-        width = eyes.width
+    eyes, width = conditioned_eyes(config.vision, seen, config.width, config.vector)
     encoders: dict[str, nn.Module] = {"image": eyes, "state": StateToken(seen.state_dim, width, deep=config.deep)}
     if seen.language:
         encoders["language"] = LanguageToken(width, deep=config.deep)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from embodia.builders.vlm import VlmConfig, vision_language
+from embodia.builders.vlm import VlmConfig, resnet_gpt, vision_language
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.gpt import GptConfig
@@ -25,15 +25,8 @@ from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.offset import OffsetConfig, OffsetDecoder
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.queries import LearnedTokens
-from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.encoders.waypoints import END, waypoints_beside
 from embodia.parts.tokenizers.kmeans import KMeansTokenizer
-
-
-def _trunk(width: int, depth: int, heads: int) -> VlmConfig:
-    return VlmConfig(
-        vision=ResNetConfig(norm="group"), model=GptConfig(width=width, depth=depth, heads=heads, hidden=4 * width)
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +34,7 @@ class Config:
     """Sizes and choices; the defaults are the paper's. `clusters` is what the design is most sensitive to."""
 
     chunk: int = 10
-    trunk: VlmConfig = field(default_factory=lambda: _trunk(120, 6, 6))
+    trunk: VlmConfig = field(default_factory=lambda: resnet_gpt(120, 6, 6))
     clusters: int = 64
     head: OffsetConfig = field(default_factory=OffsetConfig)
     offset_weight: float = 10.0
@@ -59,7 +52,7 @@ def preset(size: str) -> Config:
             chunk=12, ahead=(12, 24, 48, END), trunk=VlmConfig(vision=KeypointStemConfig(), model=model), clusters=16
         )
     if size == "small":
-        return Config(chunk=16, trunk=_trunk(384, 6, 6))
+        return Config(chunk=16, trunk=resnet_gpt(384, 6, 6))
     return Config()
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from embodia.builders.gpt import GptConfig, Query, gpt_model, small_gpt
+from embodia.builders.gpt import GptConfig, Query, gpt_model, small_gpt, video_gpt
 from embodia.builders.two_systems import units
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
@@ -28,24 +28,14 @@ from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.diffusion import ChunkDiffusion, DiffusionConfig
 from embodia.parts.decoders.dit import DitConfig
 from embodia.parts.decoders.memory_dit import MemoryDit
-from embodia.parts.encoders.clip_text import ClipTextConfig
 from embodia.parts.encoders.resampled import ResamplerConfig
-from embodia.parts.encoders.towers import TowerConfig
 from embodia.parts.heads.forecast import Forecast, ForecastConfig, depth_cameras
 
 
 def _published() -> GptConfig:
-    return GptConfig(
-        vision=TowerConfig(family="vit_mae", width=768, depth=12, heads=12, hidden=3072, patch=16, scaling="imagenet"),
-        resampler=ResamplerConfig(count=32, depth=3, sizes=CrossSizes(heads=8, head_dim=64)),
-        frozen=True,
-        text=ClipTextConfig(),
-        model=TransformerConfig(width=1024, depth=24, heads=16, kv_heads=16, head_dim=64, mlp_width=2730),
-        history=10,
-        causal=True,
-        deep=False,
-        ahead=(),
-    )
+    model = TransformerConfig(width=1024, depth=24, heads=16, kv_heads=16, head_dim=64, mlp_width=2730)
+    pressed = ResamplerConfig(count=32, depth=3, sizes=CrossSizes(heads=8, head_dim=64))
+    return video_gpt(model, pressed, history=10, frozen=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,22 +20,19 @@ from functools import partial
 from embodia.builders.families import llava_7b
 from embodia.builders.two_systems import (
     LowerConfig,
+    MotorConfig,
     RatesConfig,
     SystemsConfig,
     lower_encoders,
     lower_waypoints,
-    small_systems,
-    tiny_systems,
     units,
     upper_model,
     upper_system,
+    visuomotor,
 )
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
-from embodia.nn.detr import LayerSizes
-from embodia.parts.backbones.encoder import TransformerEncoder
 from embodia.parts.compose import Composition, Parts, chunked
-from embodia.parts.decoders.regression import ChunkRegression, RegressionConfig
 from embodia.parts.encoders.language import EMBEDDING_WIDTH, embed_sentence, sentence_vectors
 from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.links.tool import Tool, ToolLink
@@ -64,21 +61,12 @@ class Config:
     chunk: int = 40
     systems: SystemsConfig = field(default_factory=_published)
     tools: tuple[Tool, ...] = SKILLS
-    layers: LayerSizes = field(default_factory=lambda: LayerSizes(hidden=2048, dropout=0.0, pre_norm=True))
-    encoder_layers: int = 4
-    head: RegressionConfig = field(default_factory=lambda: RegressionConfig(layers=4))
+    motor: MotorConfig = field(default_factory=MotorConfig)
 
 
 def preset(size: str) -> Config:
     """tiny 4 M, both systems with keypoints; small 62 M; paper 7 B, since the real size is unknown."""
-    if size == "tiny":
-        layers = LayerSizes(width=128, heads=4, hidden=384, dropout=0.0, pre_norm=True)
-        head = RegressionConfig(layers=2)
-        return Config(chunk=12, systems=tiny_systems(), layers=layers, encoder_layers=2, head=head)
-    if size == "small":
-        layers = LayerSizes(width=256, heads=8, hidden=1024, dropout=0.0, pre_norm=True)
-        return Config(systems=small_systems(), layers=layers)
-    return Config()
+    return Config(**visuomotor(size))
 
 
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
@@ -90,11 +78,13 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     link = ToolLink(wide, width, config.tools, describe, vector=EMBEDDING_WIDTH, read="call")
     encoders = lower_encoders(systems.lower, seen)
     state, action = units(contract, systems.normalization, statistics)
+    upper = upper_system(systems, above, model, link)
+    backbone, decoder = config.motor.build(contract.action.dim, config.chunk)
     parts = Parts(
         encoders=encoders,
-        upper=upper_system(systems, above, model, link),
-        backbone=TransformerEncoder(config.layers, config.encoder_layers),
-        decoder=ChunkRegression(config.layers, config.head, contract.action.dim, config.chunk),
+        upper=upper,
+        backbone=backbone,
+        decoder=decoder,
         foresight=lower_waypoints(systems.lower, seen, encoders, {"tool": 2}),
         state=state,
         action=action,

@@ -19,11 +19,14 @@ from dataclasses import dataclass, field
 from embodia.builders.families import paligemma_3b
 from embodia.builders.two_systems import (
     LowerConfig,
+    MotorConfig,
     RatesConfig,
     SystemsConfig,
     lower_encoders,
     lower_waypoints,
+    small_motor,
     small_systems,
+    tiny_motor,
     tiny_systems,
     units,
     upper_model,
@@ -31,12 +34,9 @@ from embodia.builders.two_systems import (
 )
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
-from embodia.nn.detr import LayerSizes
 from embodia.nn.shared import Shared
-from embodia.parts.backbones.encoder import TransformerEncoder
 from embodia.parts.compose import Composition, Parts, chunked
 from embodia.parts.decoders.pooled import PooledConfig, PooledRegression
-from embodia.parts.decoders.regression import ChunkRegression, RegressionConfig
 from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.links.joined import JoinedLinks
 from embodia.parts.links.tokens import TokenLink
@@ -57,26 +57,16 @@ class Config:
     plan: int = 4
     waypoint: int = 8
     course: PooledConfig = field(default_factory=lambda: PooledConfig(pool="mean"))
-    layers: LayerSizes = field(default_factory=lambda: LayerSizes(hidden=2048, dropout=0.0, pre_norm=True))
-    encoder_layers: int = 4
-    head: RegressionConfig = field(default_factory=lambda: RegressionConfig(layers=4))
+    motor: MotorConfig = field(default_factory=MotorConfig)
 
 
 def preset(size: str) -> Config:
     """tiny 4 M, both systems with keypoints; small 62 M; paper a backbone of 3 B, since the real one is unknown."""
     if size == "tiny":
-        return Config(
-            chunk=12,
-            systems=tiny_systems(),
-            waypoint=4,
-            course=PooledConfig(pool="mean", hidden=(256,)),
-            layers=LayerSizes(width=128, heads=4, hidden=384, dropout=0.0, pre_norm=True),
-            encoder_layers=1,
-            head=RegressionConfig(layers=2),
-        )
+        course = PooledConfig(pool="mean", hidden=(256,))
+        return Config(chunk=12, systems=tiny_systems(), waypoint=4, course=course, motor=tiny_motor(encoder=1))
     if size == "small":
-        layers = LayerSizes(width=256, heads=8, hidden=1024, dropout=0.0, pre_norm=True)
-        return Config(chunk=32, systems=small_systems(), layers=layers)
+        return Config(chunk=32, systems=small_systems(), motor=small_motor())
     return Config()
 
 
@@ -92,11 +82,13 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     )
     encoders = lower_encoders(systems.lower, seen)
     state, action = units(contract, systems.normalization, statistics)
+    upper = upper_system(systems, above, model, link, decoder=course)
+    backbone, decoder = config.motor.build(dim, config.chunk)
     parts = Parts(
         encoders=encoders,
-        upper=upper_system(systems, above, model, link, decoder=course),
-        backbone=TransformerEncoder(config.layers, config.encoder_layers),
-        decoder=ChunkRegression(config.layers, config.head, dim, config.chunk),
+        upper=upper,
+        backbone=backbone,
+        decoder=decoder,
         foresight=lower_waypoints(systems.lower, seen, encoders, {"plan": config.plan}),
         state=state,
         action=action,

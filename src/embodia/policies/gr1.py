@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from embodia.builders.gpt import GptConfig, Query, gpt_model, small_gpt
+from embodia.builders.gpt import GptConfig, Query, gpt_model, small_gpt, video_gpt
 from embodia.builders.two_systems import units
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
@@ -26,24 +26,14 @@ from embodia.nn.transformer import TransformerConfig
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.error import ErrorConfig, gripper_choices
 from embodia.parts.decoders.pooled import PooledConfig, PooledRegression
-from embodia.parts.encoders.clip_text import ClipTextConfig
 from embodia.parts.encoders.resampled import ResamplerConfig
-from embodia.parts.encoders.towers import TowerConfig
 from embodia.parts.heads.forecast import Forecast, ForecastConfig
 
 
 def _published() -> GptConfig:
-    return GptConfig(
-        vision=TowerConfig(family="vit_mae", width=768, depth=12, heads=12, hidden=3072, patch=16, scaling="imagenet"),
-        resampler=ResamplerConfig(count=18, depth=3, sizes=CrossSizes(heads=4, head_dim=128)),
-        frozen=True,
-        text=ClipTextConfig(),
-        model=TransformerConfig(width=384, depth=12, heads=12, kv_heads=12, head_dim=32, mlp_width=1024),
-        history=10,
-        causal=True,
-        deep=False,
-        ahead=(),
-    )
+    model = TransformerConfig(width=384, depth=12, heads=12, kv_heads=12, head_dim=32, mlp_width=1024)
+    pressed = ResamplerConfig(count=18, depth=3, sizes=CrossSizes(heads=4, head_dim=128))
+    return video_gpt(model, pressed, history=10, frozen=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from embodia.builders.families import qwen2_5_vl
-from embodia.builders.flow_vla import FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
+from embodia.builders.flow_vla import FlowVlaConfig, flow_policy, small_vla, tiny_vla
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.expert import ExpertConfig
@@ -61,5 +61,4 @@ def preset(size: str) -> Config:
 
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
     """The policy with random weights for a body's contract. Raises `ConfigError` when cache and expert do not fit."""
-    made = flow_vla(contract, config.chunk, config.model)
-    return flow_policy(contract, config.chunk, config.model, made, statistics, inference=config.inference)
+    return flow_policy(contract, config.chunk, config.model, None, statistics, inference=config.inference)

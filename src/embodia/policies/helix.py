@@ -19,24 +19,27 @@ from dataclasses import dataclass, field
 from embodia.builders.families import llava_7b
 from embodia.builders.two_systems import (
     LowerConfig,
+    MotorConfig,
     RatesConfig,
     SystemsConfig,
     lower_encoders,
     lower_waypoints,
-    small_systems,
-    tiny_systems,
     units,
     upper_model,
     upper_system,
+    visuomotor,
 )
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.detr import LayerSizes
-from embodia.parts.backbones.encoder import TransformerEncoder
 from embodia.parts.compose import Composition, Parts, chunked
-from embodia.parts.decoders.regression import ChunkRegression, RegressionConfig
+from embodia.parts.decoders.regression import RegressionConfig
 from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.links.pool import PoolLink
+
+MOTOR = MotorConfig(
+    layers=LayerSizes(hidden=3072, dropout=0.0, pre_norm=True), encoder=8, head=RegressionConfig(layers=6)
+)
 
 
 def _published() -> SystemsConfig:
@@ -50,21 +53,12 @@ class Config:
 
     chunk: int = 16
     systems: SystemsConfig = field(default_factory=_published)
-    layers: LayerSizes = field(default_factory=lambda: LayerSizes(hidden=3072, dropout=0.0, pre_norm=True))
-    encoder_layers: int = 8
-    head: RegressionConfig = field(default_factory=lambda: RegressionConfig(layers=6))
+    motor: MotorConfig = MOTOR
 
 
 def preset(size: str) -> Config:
     """tiny 4 M, both systems with keypoints; small 63 M; paper 7 B and 77 M."""
-    if size == "tiny":
-        layers = LayerSizes(width=128, heads=4, hidden=384, dropout=0.0, pre_norm=True)
-        head = RegressionConfig(layers=2)
-        return Config(chunk=12, systems=tiny_systems(), layers=layers, encoder_layers=2, head=head)
-    if size == "small":
-        layers = LayerSizes(width=256, heads=8, hidden=1024, dropout=0.0, pre_norm=True)
-        return Config(systems=small_systems(), layers=layers, encoder_layers=4, head=RegressionConfig(layers=4))
-    return Config()
+    return Config(**visuomotor(size))
 
 
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
@@ -74,11 +68,13 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     encoders = lower_encoders(systems.lower, seen)
     link = PoolLink(systems.upper.model.width, systems.lower.width, read=("say",), pool="last")
     state, action = units(contract, systems.normalization, statistics)
+    upper = upper_system(systems, above, model, link)
+    backbone, decoder = config.motor.build(contract.action.dim, config.chunk)
     parts = Parts(
         encoders=encoders,
-        upper=upper_system(systems, above, model, link),
-        backbone=TransformerEncoder(config.layers, config.encoder_layers),
-        decoder=ChunkRegression(config.layers, config.head, contract.action.dim, config.chunk),
+        upper=upper,
+        backbone=backbone,
+        decoder=decoder,
         foresight=lower_waypoints(systems.lower, seen, encoders, {"latent": 1}),
         state=state,
         action=action,

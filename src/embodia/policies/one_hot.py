@@ -16,54 +16,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from torch import nn
-
+from embodia.builders.recurrent import RecurrentConfig, conditioned_eyes, recurrent_policy
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
-from embodia.nn.normalize import Mode, Normalizer
-from embodia.parts.compose import Composition, Inference, Parts, chunked
+from embodia.parts.compose import Composition, Inference
 from embodia.parts.decoders.error import ErrorConfig
-from embodia.parts.decoders.pooled import PooledConfig, PooledRegression
-from embodia.parts.encoders.film_resnet import FilmResNet
-from embodia.parts.encoders.keypoint_stem import KeypointStemConfig, SteeredKeypoints
+from embodia.parts.decoders.pooled import PooledConfig
+from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.parts.encoders.onehot import OneHotTask
 from embodia.parts.encoders.resnet import ResNetConfig
-from embodia.parts.encoders.state import StateToken
-from embodia.parts.encoders.waypoints import END, Waypoints
+from embodia.parts.encoders.waypoints import END
 
-
-def _head() -> PooledConfig:
-    return PooledConfig(memory="lstm", carry=512, error=ErrorConfig(error="l2"))
+HEAD = PooledConfig(memory="lstm", carry=512, error=ErrorConfig(error="l2"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and choices. `codes` is the number of tasks that can be told apart, `history` the steps the LSTM sees."""
+    """Sizes and choices. `codes` is the number of tasks that can be told apart."""
 
     chunk: int = 10
-    history: int = 4
     vision: ResNetConfig | KeypointStemConfig = field(default_factory=ResNetConfig)
     codes: int = 1024
-    width: int = 512
-    deep: bool = False
-    ahead: tuple[int, ...] = ()
-    head: PooledConfig = field(default_factory=_head)
-    normalization: Mode = "mean_std"
+    memory: RecurrentConfig = field(default_factory=lambda: RecurrentConfig(head=HEAD))
     inference: Inference = field(default_factory=Inference)
 
 
 def preset(size: str) -> Config:
     """tiny 3 M with unsteered keypoints and two steps; small with a group-norm ResNet of half width; paper: full."""
     if size == "tiny":
-        return Config(
-            chunk=12,
-            history=2,
-            vision=KeypointStemConfig(),
-            width=96,
-            deep=True,
-            ahead=(12, 24, 48, END),
-            head=replace(_head(), carry=256, hidden=(256,)),
-        )
+        head = replace(HEAD, carry=256, hidden=(256,))
+        memory = RecurrentConfig(history=2, width=96, deep=True, ahead=(12, 24, 48, END), head=head)
+        return Config(chunk=12, vision=KeypointStemConfig(), memory=memory)
     if size == "small":
         return Config(vision=ResNetConfig(norm="group", width=32))
     return Config()
@@ -71,44 +54,10 @@ def preset(size: str) -> Config:
 
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
     """The policy with random weights for a body's contract; the eye never hears the sentence."""
-    seen, actions, known = contract.observation, contract.action, statistics or {}
-    deaf = replace(seen, language=False)
-    eyes: SteeredKeypoints | FilmResNet
-    if isinstance(config.vision, KeypointStemConfig):
-        eyes, width = SteeredKeypoints(config.vision, deaf, config.width), config.width
-    else:
-        eyes = FilmResNet(config.vision, deaf)
-        width = eyes.width
-    encoders: dict[str, nn.Module] = {
-        "image": eyes,
-        "state": StateToken(seen.state_dim, width, config.history, deep=config.deep),
-    }
-    still: tuple[str, ...] = ()
-    if seen.language:
-        encoders["language"] = OneHotTask(width, config.codes)
-        still = ("language",)
-    each = eyes.tokens + 1
-    foresight = None
-    if config.ahead:
-        foresight = Waypoints(width, seen.state_dim, config.ahead, config.history * each + len(still))
-    still += ("ahead",) if config.ahead else ()
-    parts = Parts(
-        encoders=encoders,
-        decoder=PooledRegression(
-            config.head,
-            width,
-            actions.dim,
-            config.chunk,
-            read=("image", "state"),
-            still=still,
-            tokens=each + len(still),
-            steps=config.history,
-        ),
-        state=Normalizer(seen.state_dim, config.normalization, known.get("state")),
-        action=Normalizer(actions.dim, config.normalization, known.get(actions.statistics_key)),
-        foresight=foresight,
-        weights={"foresight": 0.5},
-        history=config.history,
-        inference=config.inference,
+    seen = contract.observation
+    eyes, width = conditioned_eyes(config.vision, replace(seen, language=False), config.memory.width)
+    memory = replace(config.memory, width=width)
+    code = OneHotTask(width, config.codes) if seen.language else None
+    return recurrent_policy(
+        contract, config.chunk, memory, statistics, eyes=eyes, language=code, inference=config.inference
     )
-    return Composition(chunked(contract, config.chunk), parts)

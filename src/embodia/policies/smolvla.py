@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from embodia.builders.families import smolvlm2_half_b
-from embodia.builders.flow_vla import FlowVlaConfig, flow_policy, flow_vla, small_vla, tiny_vla
+from embodia.builders.flow_vla import FlowVlaConfig, flow_policy, small_vla, tiny_vla
 from embodia.core.specs import Contract
 from embodia.core.statistics import FeatureStatistics
 from embodia.nn.expert import ExpertConfig
@@ -58,5 +58,4 @@ def preset(size: str) -> Config:
 
 def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureStatistics] | None = None) -> Composition:
     """The policy with random weights for a body's contract. Raises `ConfigError` when the two models cannot share."""
-    made = flow_vla(contract, config.chunk, config.model)
-    return flow_policy(contract, config.chunk, config.model, made, statistics, inference=config.inference)
+    return flow_policy(contract, config.chunk, config.model, None, statistics, inference=config.inference)

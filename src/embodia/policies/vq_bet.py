@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from embodia.builders.vlm import VlmConfig, vision_language
+from embodia.builders.vlm import VlmConfig, resnet_gpt, vision_language
 from embodia.core.errors import ConfigError
 from embodia.core.specs import Contract, ObservationSpec
 from embodia.core.statistics import FeatureStatistics
@@ -38,12 +38,6 @@ from embodia.parts.encoders.resnet import ResNetConfig
 from embodia.parts.encoders.waypoints import END, waypoints_beside
 from embodia.parts.encoders.window import WindowConfig, WindowTokens
 from embodia.parts.tokenizers.rvq import ResidualConfig, ResidualTokenizer
-
-
-def _trunk(width: int, depth: int, heads: int) -> VlmConfig:
-    return VlmConfig(
-        vision=ResNetConfig(norm="group"), model=GptConfig(width=width, depth=depth, heads=heads, hidden=4 * width)
-    )
 
 
 def _paper() -> VlmConfig:
@@ -82,7 +76,7 @@ def preset(size: str) -> Config:
             ahead=(12, 24, 48, END),
         )
     if size == "small":
-        return Config(chunk=16, trunk=_trunk(384, 6, 6), window=None)
+        return Config(chunk=16, trunk=resnet_gpt(384, 6, 6), window=None)
     return Config()
 
 

@@ -88,9 +88,8 @@ class Facts:
     def check_contract(self, contract: Contract, *, state: int | None = None, action: int | None = None) -> None:
         """Raise `ContractError` unless the contract has the cameras and sizes of the policy.
 
-        `state` and `action` are its sizes where the file does not tell those that the network knows.
-
-        Cameras that are only held free for other bodies are masked there and left out here.
+        `state` and `action` are its sizes where the file does not tell those that the network knows. Cameras that are
+        only held free for other bodies are masked there and left out here.
         """
         inputs, outputs = self.get("input_features"), self.get("output_features")
         cameras = {f"{PICTURES}{c.name}": [3, c.height, c.width] for c in contract.observation.cameras}

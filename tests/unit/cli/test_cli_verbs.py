@@ -293,9 +293,11 @@ def stages(monkeypatch):
     monkeypatch.setattr(recipes, "_collect", lambda recipe, data: said.append(("collect", data.name)))
     monkeypatch.setattr(recipes, "_train", lambda recipe, data, out: said.append(("train", data.name, out.name)))
     monkeypatch.setattr(recipes, "_spread", lambda name, out: said.append(("spread", name)))
-    judge = lambda run, data, plan, out: said.append(("evaluate", run.name, plan)) or {"training_episodes": 3}  # noqa: E731
+    facts = {"training_episodes": 3, "policy": {"checkpoint": "step-000000005"}}
+    judge = lambda run, data, plan, out: said.append(("evaluate", run.name, plan)) or facts  # noqa: E731
     monkeypatch.setattr("embodia.cli.evaluating.evaluate_checkpoint", judge)
-    lines = [{"loss": 1.0, "step": 5, "seconds": 2.4}, {"validation_loss": 1.0, "step": 5}]
+    lines = [{"loss": 1.0, "step": step, "seconds": seconds} for step, seconds in ((4, 2.4), (8, 4.8))]
+    lines.append({"validation_loss": 1.0, "step": 8})
     monkeypatch.setattr("embodia.training.metrics.read", lambda folder: lines)
     write = lambda path, report, training: said.append(("result", path.name, training))  # noqa: E731
     monkeypatch.setattr("embodia.cli.evaluating.write_suite_result", write)

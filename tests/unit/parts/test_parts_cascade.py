@@ -51,7 +51,7 @@ def test_two_halves_are_the_whole():
     half = flow.between(given(), noise, noise, (1.0, 0.5))
     torch.testing.assert_close(half, 0.5 * noise + 0.5 * torch.full_like(noise, 0.7))
     ended = flow.between(given(), half, noise, (0.5, 0.0))
-    torch.testing.assert_close(ended, flow.integrate(given(), noise))
+    torch.testing.assert_close(ended, flow.from_noise(given(), noise))
     assert flow.velocity.times[:10] == pytest.approx([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
 
 

@@ -198,7 +198,7 @@ def test_equals_an_independent_euler_sampler():
     scheduler.set_timesteps(sigmas=list(np.linspace(1.0, 0.1, 10)))
     network, noise = Network(4), torch.randn(2, 2, 2)
     with torch.no_grad():
-        found = FlowDecoder(network, FlowConfig(steps=10), 2, 2).integrate(context(2), noise)
+        found = FlowDecoder(network, FlowConfig(steps=10), 2, 2).from_noise(context(2), noise)
         x = noise
         for sigma, step in zip(scheduler.sigmas[:-1], scheduler.timesteps, strict=True):
             x = scheduler.step(network(None, x, sigma.expand(2)), step, x).prev_sample

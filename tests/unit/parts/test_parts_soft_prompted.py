@@ -216,7 +216,7 @@ def test_joints_are_averaged_and_numbers_may_be_grippers():
     assert terms["joint"].item() == pytest.approx(F.mse_loss(found[..., :5], actions[..., :5]).item(), rel=1e-5)
     assert terms["gripper"].item() == pytest.approx(F.mse_loss(found[..., 5], actions[..., 5]).item(), rel=1e-5)
     assert torch.equal(decoder.net.shown[0], noise)
-    torch.testing.assert_close(decoder.restore(context(batch=1), noise), found)
+    torch.testing.assert_close(decoder.from_noise(context(batch=1), noise), found)
 
 
 def test_steps_beyond_the_end_and_further_draws():
@@ -245,7 +245,7 @@ def test_each_step_mixes_the_estimate_with_the_first_noise():
     torch.manual_seed(0)
     answer, noise = torch.randn(2, HORIZON, 20), torch.randn(2, HORIZON, 20)
     decoder = CleanFlow(Knows(answer), CleanConfig(steps=4), HANDS, HORIZON, units(HANDS))
-    found = decoder.restore(context(), noise)
+    found = decoder.from_noise(context(), noise)
     grips = torch.zeros(20, dtype=torch.bool)
     grips[[9, 19]] = True
     for shown, time in zip(decoder.net.shown, (1.0, 0.75, 0.5, 0.25), strict=True):
@@ -258,12 +258,12 @@ def test_a_committed_beginning_steers_the_rest():
     answer, noise = torch.randn(2, HORIZON, 20), torch.randn(2, HORIZON, 20)
     decoder = CleanFlow(Knows(answer), CleanConfig(steps=2), HANDS, HORIZON, units(HANDS))
     prefix = torch.rand(2, 2, 20)
-    found = decoder.restore(context(), noise, prefix=prefix)
+    found = decoder.from_noise(context(), noise, prefix=prefix)
     assert torch.equal(found[:, :2], prefix)
     middle = (0.5 * noise + 0.5 * torch.cat([prefix, answer[:, 2:]], dim=1)).masked_fill(decoder.grips, 0.0)
     torch.testing.assert_close(decoder.net.shown[1], middle)
     with pytest.raises(ShapeError, match="prefix"):
-        decoder.restore(context(), noise, prefix=torch.rand(2, HORIZON + 1, 20))
+        decoder.from_noise(context(), noise, prefix=torch.rand(2, HORIZON + 1, 20))
 
 
 def test_grippers_end_at_the_contracts_ends_whatever_the_units():
@@ -271,7 +271,7 @@ def test_grippers_end_at_the_contracts_ends_whatever_the_units():
     scaled = units(one, low=-4.0, high=2.0)
     sure = torch.tensor([[[40.0]], [[-40.0]]])
     decoder = CleanFlow(Knows(sure), CleanConfig(), one, 1, scaled)
-    physical = scaled.undo(decoder.restore(context(), torch.randn(2, 1, 1)))
+    physical = scaled.undo(decoder.from_noise(context(), torch.randn(2, 1, 1)))
     torch.testing.assert_close(physical.flatten(), torch.tensor([1.0, -1.0]))
     right = scaled.do(torch.tensor([[[1.0]], [[-1.0]]]))
     right = ActionChunk(actions=right, valid=torch.ones(2, 1, dtype=torch.bool), spec=one)

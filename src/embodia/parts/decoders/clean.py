@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from embodia.core.errors import ConfigError, ShapeError
 from embodia.core.protocols import Context
 from embodia.core.specs import ActionPart, ActionSpec
 from embodia.core.types import ActionChunk
 from embodia.nn.noise import normal, uniform
 from embodia.nn.normalize import Normalizer
 from embodia.nn.shared import Shared
+from embodia.parts.decoders.noise_to_chunk import NoiseToChunk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class CleanConfig:
     draws: int = 1
 
 
-class CleanFlow(nn.Module):
+class CleanFlow(NoiseToChunk):
     """Actions (B H A), normalised by `units`, restored by `net` over `width` dimensions (0 = those of the action).
 
     Losses are named "position", "rotation", "gripper" and "joint" by what the parts of `spec` are. Raises `ConfigError`
@@ -53,11 +53,8 @@ class CleanFlow(nn.Module):
     def __init__(
         self, net: nn.Module, config: CleanConfig, spec: ActionSpec, horizon: int, units: Normalizer, width: int = 0
     ) -> None:
-        super().__init__()
-        if width and width < spec.dim:
-            raise ConfigError(f"{spec.dim} action dimensions do not fit into {width}", leaf="width")
+        super().__init__(spec.dim, horizon, width)
         self.net, self.config, self.units = net, config, Shared(units)
-        self.action_dim, self.horizon, self.width = spec.dim, horizon, width or spec.dim
         kinds = [kind_of(part) for part in spec.parts for _ in range(part.dim)]
         self.kinds = tuple(dict.fromkeys(kinds))
         grips = torch.tensor([kind == "gripper" and config.gripper == "chance" for kind in kinds])
@@ -78,32 +75,17 @@ class CleanFlow(nn.Module):
         draws = len(noise) // len(chunk.actions)
         actions, valid = chunk.actions.repeat_interleave(draws, 0), chunk.valid.repeat_interleave(draws, 0)
         condition = self.net.condition(context, draws)  # type: ignore[operator]
-        found = self._estimate(condition, self._pad(actions), noise, time)[..., : self.action_dim]
+        found = self._estimate(condition, self.widened(actions), noise, time)[..., : self.action_dim]
         error = self._error(found, actions) @ self.weights.T.to(found.dtype)
         rows = (error * valid[..., None]).sum(1) / valid.sum(1).clamp_min(1)[:, None]
         return dict(zip(self.kinds, rows.view(-1, draws, len(self.kinds)).mean(1).unbind(-1), strict=True))
 
-    @torch.no_grad()
-    def sample(
-        self,
-        context: Context,
-        rng: torch.Generator | None,
-        n: int = 1,
-        steps: int | None = None,
-        prefix: Tensor | None = None,
-    ) -> Tensor:
-        """n chunks a batch entry, (B n H A); `prefix` (B P A) actions are kept exactly and steer the rest."""
-        like = next(iter(context.groups.values())).tokens.float()
-        noise = normal((len(like) * n, self.horizon, self.width), like, rng)
-        chunks = self.restore(context, noise, n=n, steps=steps, prefix=prefix)
-        return chunks.reshape(-1, n, self.horizon, self.action_dim)
-
-    def restore(
+    def from_noise(
         self, context: Context, noise: Tensor, *, n: int = 1, steps: int | None = None, prefix: Tensor | None = None
     ) -> Tensor:
         """From `noise` (B*n H width) to actions (B*n H A). Raises `ShapeError` for a prefix that does not fit."""
         count, condition = steps or self.config.steps, self.net.condition(context, n)  # type: ignore[operator]
-        fixed = None if prefix is None else self._committed(prefix, n)
+        fixed = None if prefix is None else self.committed(prefix, n)
         actions = _begun(torch.zeros_like(noise), fixed)
         for step in range(count):
             time = noise.new_full((len(noise),), 1 - step / count)
@@ -128,17 +110,6 @@ class CleanFlow(nn.Module):
     def _answer(self, found: Tensor) -> Tensor:
         low, high = self.units.do(self.ends)
         return torch.where(self.grips[: self.action_dim], low + (high - low) * found.sigmoid(), found)
-
-    def _pad(self, actions: Tensor) -> Tensor:
-        return F.pad(actions, (0, self.width - actions.shape[-1]))
-
-    def _committed(self, prefix: Tensor, n: int) -> Tensor:
-        if prefix.shape[1] > self.horizon or prefix.shape[-1] != self.action_dim:
-            raise ShapeError(
-                f"a prefix of {tuple(prefix.shape)} does not fit a chunk of ({self.horizon}, {self.action_dim})",
-                leaf="prefix",
-            )
-        return self._pad(prefix).repeat_interleave(n, dim=0)
 
 
 def kind_of(part: ActionPart) -> str:

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from embodia.core.protocols import Context
 from embodia.core.specs import ActionSpec
 from embodia.core.types import ActionChunk
 from embodia.nn.noise import normal, uniform
@@ -128,6 +129,34 @@ class ActionError(nn.Module):
             return centred.sign() * far * self.config.scale
         near = math.sqrt(2) * torch.erfinv((size / share).clamp_max(1.0) * math.erf(knee / math.sqrt(2)))
         return centred.sign() * torch.where(size < share, near, far) * self.config.scale
+
+
+class ErrorHead(nn.Module):
+    """A head whose output (B H A) is the mode of a density: what it learns, draws and says follows from its `error`.
+
+    Whoever derives from it has a `forward` from context to output, with logits in the dimensions of grippers.
+    """
+
+    error: ActionError
+
+    def loss_terms(self, context: Context, chunk: ActionChunk, rng: torch.Generator | None) -> Mapping[str, Tensor]:
+        """{"l1", "l2" or "huber": (B,)} and, with grippers, {"gripper": (B,)}; padded steps never count."""
+        return self.error.loss_terms(self(context), chunk)
+
+    def sample(
+        self,
+        context: Context,
+        rng: torch.Generator | None,
+        n: int = 1,
+        steps: int | None = None,
+        prefix: Tensor | None = None,
+    ) -> Tensor:
+        """(B n H A): the mode, then draws of the density. `steps` has no meaning here; `prefix` (B P A) is kept."""
+        return self.error.draw(self(context), rng, n, prefix)
+
+    def log_prob(self, context: Context, chunk: ActionChunk) -> Tensor:
+        """Log density of the valid steps, (B,), in normalised units."""
+        return self.error.log_prob(self(context), chunk)
 
 
 @dataclass(frozen=True, kw_only=True)

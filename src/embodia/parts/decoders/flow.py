@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from embodia.core.errors import ConfigError, ShapeError
+from embodia.core.errors import ConfigError
 from embodia.core.protocols import Context
 from embodia.core.types import ActionChunk
 from embodia.nn.noise import normal, uniform
 from embodia.nn.reduce import reduce_chunk
+from embodia.parts.decoders.noise_to_chunk import NoiseToChunk
 
 
 class VelocityField(Protocol):
@@ -56,7 +56,7 @@ class FlowConfig:
     probes: int = 0
 
 
-class FlowDecoder(nn.Module):
+class FlowDecoder(NoiseToChunk):
     """Actions (B H A), normalised, as the end of a flow that starts in Gaussian noise (Lipman et al. 2023).
 
     `velocity` is a `VelocityField` over `width` dimensions (0 = `action_dim`); missing ones are zeros in the data.
@@ -64,13 +64,9 @@ class FlowDecoder(nn.Module):
     """
 
     def __init__(self, velocity: nn.Module, config: FlowConfig, action_dim: int, horizon: int, width: int = 0) -> None:
-        super().__init__()
-        if width and width < action_dim:
-            raise ConfigError(f"{action_dim} action dimensions do not fit into {width}", leaf="width")
+        super().__init__(action_dim, horizon, width)
         self.velocity = velocity
         self.config = config
-        self.action_dim, self.horizon = action_dim, horizon
-        self.width = width or action_dim
 
     def loss_terms(self, context: Context, chunk: ActionChunk, rng: torch.Generator | None) -> Mapping[str, Tensor]:
         """{"flow": (B,)}: mean squared error of the velocity at random times; padded steps never count."""
@@ -84,28 +80,16 @@ class FlowDecoder(nn.Module):
     def loss_at(self, context: Context, chunk: ActionChunk, noise: Tensor, time: Tensor) -> Tensor:
         """The loss (B,) at given `noise` (B*k H width) and `time` (B*k,): the mean over k draws a sample."""
         draws = len(noise) // len(chunk.actions)
-        actions, valid = self._pad(chunk.actions).repeat_interleave(draws, 0), chunk.valid.repeat_interleave(draws, 0)
+        actions, valid = (
+            self.widened(chunk.actions).repeat_interleave(draws, 0),
+            chunk.valid.repeat_interleave(draws, 0),
+        )
         at = time[:, None, None]
         condition = self.velocity.condition(context, draws)  # type: ignore[operator]
         found = self.velocity(condition, at * noise + (1 - at) * actions, time)
         return reduce_chunk((found - (noise - actions)).square(), valid, "sample").view(-1, draws).mean(1)
 
-    @torch.no_grad()
-    def sample(
-        self,
-        context: Context,
-        rng: torch.Generator | None,
-        n: int = 1,
-        steps: int | None = None,
-        prefix: Tensor | None = None,
-    ) -> Tensor:
-        """n chunks a batch entry, (B n H A); `prefix` (B P A) actions are kept exactly and steer the rest."""
-        like = next(iter(context.groups.values())).tokens.float()
-        noise = normal((len(like) * n, self.horizon, self.width), like, rng)
-        chunks = self.integrate(context, noise, n=n, steps=steps, prefix=prefix)
-        return chunks.reshape(-1, n, self.horizon, self.action_dim)
-
-    def integrate(
+    def from_noise(
         self, context: Context, noise: Tensor, *, n: int = 1, steps: int | None = None, prefix: Tensor | None = None
     ) -> Tensor:
         """Euler steps from `noise` (B*n H width) at time 1 to actions (B*n H A) at time 0; see `between`."""
@@ -129,7 +113,7 @@ class FlowDecoder(nn.Module):
         """
         count, (start, stop) = steps or self.config.steps, times
         condition = self.velocity.condition(context, n)  # type: ignore[operator]
-        fixed = None if prefix is None else self._committed(prefix, n)
+        fixed = None if prefix is None else self.committed(prefix, n)
         for step in range(count):
             time = start - (start - stop) * step / count
             velocity = self.velocity(condition, x, noise.new_full((len(x),), time))
@@ -188,17 +172,6 @@ class FlowDecoder(nn.Module):
         fixed = torch.Generator().manual_seed(0)
         signs = torch.randint(2, (self.config.probes, *shape), generator=fixed) * 2 - 1
         return signs.to(like)
-
-    def _pad(self, actions: Tensor) -> Tensor:
-        return F.pad(actions, (0, self.width - actions.shape[-1]))
-
-    def _committed(self, prefix: Tensor, n: int) -> Tensor:
-        if prefix.shape[1] > self.horizon or prefix.shape[-1] != self.action_dim:
-            raise ShapeError(
-                f"a prefix of {tuple(prefix.shape)} does not fit a chunk of ({self.horizon}, {self.action_dim})",
-                leaf="prefix",
-            )
-        return self._pad(prefix).repeat_interleave(n, dim=0)
 
 
 def _keep(x: Tensor, fixed: Tensor, noise: Tensor, time: float) -> Tensor:

@@ -7,7 +7,6 @@ stand beside every step; all others must have the same number of tokens in each 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
@@ -17,9 +16,9 @@ from torch import Tensor, nn
 
 from embodia.core.errors import ShapeError
 from embodia.core.protocols import Context
-from embodia.core.types import ActionChunk, TokenGroup
+from embodia.core.types import TokenGroup
 from embodia.nn.groups import token_mask
-from embodia.parts.decoders.error import ActionError, ErrorConfig, Grippers
+from embodia.parts.decoders.error import ActionError, ErrorConfig, ErrorHead, Grippers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,7 @@ class PooledConfig:
     error: ErrorConfig = field(default_factory=ErrorConfig)
 
 
-class PooledRegression(nn.Module):
+class PooledRegression(ErrorHead):
     """Tokens (B, steps * k, D) of the groups `read` and (B k D) of `still` to actions (B H A), normalised.
 
     `tokens` is the number of tokens a step has in all groups together; it matters to "flat" alone.
@@ -95,25 +94,6 @@ class PooledRegression(nn.Module):
         if self.pool == "mean":
             return (tokens * mask).sum(2) / mask.sum(2).clamp_min(1)
         return tokens.masked_fill(~mask, torch.finfo(tokens.dtype).min).amax(2)
-
-    def loss_terms(self, context: Context, chunk: ActionChunk, rng: torch.Generator | None) -> Mapping[str, Tensor]:
-        """{"l1", "l2" or "huber": (B,)} and, with grippers, {"gripper": (B,)}; padded steps never count."""
-        return self.error.loss_terms(self(context), chunk)
-
-    def sample(
-        self,
-        context: Context,
-        rng: torch.Generator | None,
-        n: int = 1,
-        steps: int | None = None,
-        prefix: Tensor | None = None,
-    ) -> Tensor:
-        """(B n H A): the mode, then draws of the density. `steps` has no meaning here; `prefix` (B P A) is kept."""
-        return self.error.draw(self(context), rng, n, prefix)
-
-    def log_prob(self, context: Context, chunk: ActionChunk) -> Tensor:
-        """Log density of the valid steps, (B,), in normalised units."""
-        return self.error.log_prob(self(context), chunk)
 
     def _stepwise(self, group: TokenGroup) -> tuple[Tensor, Tensor]:
         if group.tokens.shape[1] % self.steps:

@@ -6,7 +6,6 @@ into the step's action. The one thing to watch: the placeholders must see one an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -14,8 +13,7 @@ from torch import Tensor, nn
 
 from embodia.core.errors import ShapeError
 from embodia.core.protocols import Context
-from embodia.core.types import ActionChunk
-from embodia.parts.decoders.error import ActionError, ErrorConfig, Grippers
+from embodia.parts.decoders.error import ActionError, ErrorConfig, ErrorHead, Grippers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +37,7 @@ class Block(nn.Module):
         return x + torch.relu(self.linear(self.norm(x)))
 
 
-class StepReadout(nn.Module):
+class StepReadout(ErrorHead):
     """Hidden states (B, H*k, width) of the group `read` to actions (B H A), normalised; k tokens a step side by side.
 
     `together` reads all tokens as one and writes the whole chunk. Has draws and a density through `ActionError`.
@@ -69,25 +67,6 @@ class StepReadout(nn.Module):
         """The head's output (B H A): the mode of the density, logits for grippers."""
         hidden: Tensor = context.groups[self.read].tokens
         return self.head(hidden.reshape(len(hidden), self.rows, -1)).float().reshape(-1, *self.shape)
-
-    def loss_terms(self, context: Context, chunk: ActionChunk, rng: torch.Generator | None) -> Mapping[str, Tensor]:
-        """{"l1", "l2" or "huber": (B,)} and, with grippers, {"gripper": (B,)}; padded steps never count."""
-        return self.error.loss_terms(self(context), chunk)
-
-    def sample(
-        self,
-        context: Context,
-        rng: torch.Generator | None,
-        n: int = 1,
-        steps: int | None = None,
-        prefix: Tensor | None = None,
-    ) -> Tensor:
-        """(B n H A): the mode, then draws of the density. `steps` has no meaning here; `prefix` (B P A) is kept."""
-        return self.error.draw(self(context), rng, n, prefix)
-
-    def log_prob(self, context: Context, chunk: ActionChunk) -> Tensor:
-        """Log density of the valid steps, (B,), in normalised units."""
-        return self.error.log_prob(self(context), chunk)
 
 
 def perceptron(config: ReadoutConfig, inputs: int, outputs: int) -> nn.Sequential:

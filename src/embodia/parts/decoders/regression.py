@@ -5,7 +5,6 @@ What its error means as a density, and how a gripper may be decided by a logit, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,11 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from embodia.core.protocols import Context
-from embodia.core.types import ActionChunk
 from embodia.nn.detr import DecoderLayer, LayerSizes
 from embodia.nn.reduce import Reduction
 from embodia.nn.tokens import join, key_mask, positions
-from embodia.parts.decoders.error import ActionError, ErrorConfig, Grippers
+from embodia.parts.decoders.error import ActionError, ErrorConfig, ErrorHead, Grippers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +29,7 @@ class RegressionConfig:
     reduction: Reduction = "sample"
 
 
-class ChunkRegression(nn.Module):
+class ChunkRegression(ErrorHead):
     """Queries (H) over the context, to actions (B H A), normalised; with `grippers` their outputs are logits.
 
     `read` names the groups looked at; empty is all of them. Memory of another width than the queries is projected.
@@ -71,22 +69,3 @@ class ChunkRegression(nn.Module):
         for layer in self.layers:
             x = layer(x, self.queries, memory, position, mask)
         return self.head(self.norm(x))
-
-    def loss_terms(self, context: Context, chunk: ActionChunk, rng: torch.Generator | None) -> Mapping[str, Tensor]:
-        """{"l1", "l2" or "huber": (B,)} and, with grippers, {"gripper": (B,)}; padded steps never count."""
-        return self.error.loss_terms(self(context), chunk)
-
-    def sample(
-        self,
-        context: Context,
-        rng: torch.Generator | None,
-        n: int = 1,
-        steps: int | None = None,
-        prefix: Tensor | None = None,
-    ) -> Tensor:
-        """(B n H A): the mode, then draws of the density. `steps` has no meaning here; `prefix` (B P A) is kept."""
-        return self.error.draw(self(context), rng, n, prefix)
-
-    def log_prob(self, context: Context, chunk: ActionChunk) -> Tensor:
-        """Log density of the valid steps, (B,), in normalised units."""
-        return self.error.log_prob(self(context), chunk)
