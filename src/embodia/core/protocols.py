@@ -95,6 +95,15 @@ class Fitted(Protocol):
         ...
 
 
+@runtime_checkable
+class Worded(Protocol):
+    """A part that has to know before training begins which sentences mean the same, as a list of tasks does."""
+
+    def fit_sentences(self, wordings: Mapping[str, Sequence[str]]) -> None:
+        """Take what is needed from all sentences, canonical ones and their paraphrases, into buffers of fixed shape."""
+        ...
+
+
 class Head(Protocol):
     """Something else to be predicted beside the action, from the same context."""
 

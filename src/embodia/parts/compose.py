@@ -7,7 +7,7 @@ is passed as `carry`, never hidden.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from embodia.core.errors import ConfigError, ShapeError
-from embodia.core.protocols import DensityDecoder, Fitted
+from embodia.core.protocols import DensityDecoder, Fitted, Worded
 from embodia.core.specs import ActionSpec, Contract
 from embodia.core.types import ActionChunk, Batch, Message, Observation, TokenGroup
 from embodia.nn.groups import repeat
@@ -145,6 +145,12 @@ class Composition(nn.Module):
         for module in self.modules():
             if module is not self and isinstance(module, Fitted):
                 module.fit(normalised)
+
+    def fit_sentences(self, wordings: Mapping[str, Sequence[str]]) -> None:
+        """Let every part that lists tasks know which sentences there are: canonical ones and their paraphrases."""
+        for module in self.modules():
+            if module is not self and isinstance(module, Worded):
+                module.fit_sentences(wordings)
 
     @property
     def must_fit(self) -> bool:

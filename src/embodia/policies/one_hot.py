@@ -7,8 +7,8 @@ Composition: vis.resnet(18) + txt.onehot + prop.linear -> fuse.concat -> bb.lstm
   [train: obj.reg]
 Published: no parameter count
 Ours: not yet measured; command: embodia bench zoo --policy one_hot
-Deviations: sentences become codes by a checksum, so that no list of tasks is kept; tiny sees through a shallow stem's
-  keypoints that nothing steers, and estimates states to come.
+Deviations: a sentence stands for its task: wordings of the data have its code, others that of the nearest of them;
+  tiny sees through a shallow stem's keypoints that nothing steers, and estimates states to come.
 """
 
 from __future__ import annotations

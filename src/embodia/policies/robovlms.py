@@ -6,7 +6,7 @@ Source: arXiv 2412.14058
 Composition: any bb.vlm a moment -> learned readout -> {bb.lstm policy head, one moment, moments in one sequence} ->
   head.regress [train: obj.reg + obj.bce; ev.suite]
 Published: best of eight models in four forms: KosMos with a policy head, CALVIN ABCD to D 4.49 tasks in a row
-Ours: not yet measured; command: embodia bench zoo --policy robovlms
+Ours: 44 % (38-51, n 200) on Desk, tiny: results/zoo/robovlms.json; command: embodia bench zoo --policy robovlms
 Deviations: PaliGemma 3B, also among the eight, stands for KosMos; discrete actions are in the files of RT-2's kin; tiny
   sees two moments through keypoints and estimates states to come.
 """

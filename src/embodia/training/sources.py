@@ -134,7 +134,8 @@ class _Reading:
 
 
 def _fitted(policy: Composition, training: Mixture) -> Composition:
-    """The policy after its tokenizers and clusters have seen whole chunks, spread evenly over every set."""
+    """The policy after it has heard every sentence, and its tokenizers and clusters have seen whole chunks."""
+    policy.fit_sentences(_wordings(training))
     if not policy.must_fit:
         return policy
     found, length = [], policy.contract.action.chunk
@@ -144,6 +145,15 @@ def _fitted(policy: Composition, training: Mixture) -> Composition:
         found.append(chunks.actions[chunks.valid.all(1)])
     policy.fit(torch.from_numpy(np.concatenate(found)))
     return policy
+
+
+def _wordings(training: Mixture) -> dict[str, tuple[str, ...]]:
+    """Canonical sentence -> its paraphrases, over all sets."""
+    found: dict[str, tuple[str, ...]] = {}
+    for dataset in training.datasets:
+        for said in {row.instruction for row in dataset.episodes if row.instruction}:
+            found[said] = tuple(dict.fromkeys((*found.get(said, ()), *dataset.paraphrases.get(said, ()))))
+    return found
 
 
 def _begun(config: TrainConfig, policy: Composition) -> Composition:

@@ -1,4 +1,5 @@
 import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -60,3 +61,8 @@ def test_shapes_and_types_are_kept_apart_and_few_are_kept():
     place = address(one)
     del one, two
     assert address(spares.copy(arrays[0])) == place
+    held = [spares.copy(arrays[0]) for _ in range(9)]
+    last = weakref.ref(held[-1])
+    assert len({address(array) for array in held}) == 9
+    held.clear()
+    assert last() is None

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from embodia.core.errors import CorruptFileError
 from embodia.envs import make
+from embodia.evaluation.episodes import Episode
 from embodia.evaluation.results import read_result
 from embodia.evaluation.statistics import Rate
-from embodia.evaluation.zoo import bench, page, protocol, rows
+from embodia.evaluation.zoo import bench, page, protocol, relatives, rows
 from embodia.evaluation.zoo.eyes import taught_eyes
 from embodia.evaluation.zoo.protocol import TASKS, ZooConfig, data_fingerprint, eyes_fingerprint, fingerprint
+from embodia.policies import FOLDER
 
 
 def entry(successes, n):
@@ -151,6 +154,59 @@ def test_the_page_repeats_the_files():
     assert "protocol |" not in text
     mixed = [rows.row_of(result("a")), rows.row_of(result("b", protocol="bbbb"))]
     assert "protocol |" in page.page(mixed, COMPOSITIONS) and "2 protocols" in page.page(mixed, COMPOSITIONS)
+
+
+def played(name, marks):
+    return rows.row_of(result(name, marks.count("1"), outcomes={"reach/a": marks}))
+
+
+def test_relatives_are_compared_on_the_same_episodes():
+    first, second = "1" * 40 + "0" * 160, "0" * 10 + "1" * 90 + "0" * 100
+    ((pair, verdict),) = relatives.compared([played("bet", first), played("vq_bet", second), played("act", first)])
+    assert (pair.first, pair.second) == ("bet", "vq_bet") and verdict.paired
+    assert verdict.difference == pytest.approx(0.25) and (verdict.loss, verdict.gain) == (0.05, 0.3)
+    assert verdict.p_value == pytest.approx(binomtest(10, 70).pvalue, rel=1e-6)
+
+
+def test_more_pairs_make_each_harder_to_tell_apart():
+    few, more = "1" * 20 + "0" * 180, "1" * 28 + "0" * 172
+    alone = relatives.compared([played("bet", few), played("vq_bet", more)])
+    crowd = relatives.compared([played(n, few) for n in ("bet", "pi0", "gr1", "openvla")] + [played("vq_bet", more)])
+    assert alone[0][1].distinguishable and len(crowd) == 1
+    many = [
+        played(n, few) for n in ("bet", "openvla", "pi0_fast", "pi0", "smolvla", "ecot", "pi05", "gr3", "rt_h", "rad")
+    ]
+    verdicts = {pair.second: verdict for pair, verdict in relatives.compared([*many, played("vq_bet", more)])}
+    assert len(verdicts) > 7 and not verdicts["vq_bet"].distinguishable
+
+
+def test_policies_share_a_letter_where_nothing_tells_them_apart():
+    letters = relatives.letters(
+        [played("a", "1" * 180 + "0" * 20), played("b", "1" * 176 + "0" * 24), played("c", "0" * 200)]
+    )
+    assert letters["a"] == letters["b"] != letters["c"]
+    assert relatives.letters([rows.row_of(result("old"))]) == {}
+
+
+def test_relatives_are_policies():
+    known = set(FOLDER.names())
+    assert {name for pair in relatives.RELATIVES for name in (pair.first, pair.second)} <= known
+    assert all(pair.choice.count(";") >= 1 and ":" in pair.choice for pair in relatives.RELATIVES)
+
+
+def test_marks_are_the_policys_own_in_the_order_of_the_seeds():
+    def one(arm, task, seed, success):
+        said = {"instruction": "x", "told": task, "followed": success, "steps": 1}
+        return Episode(arm=arm, task=task, seed=seed, success=success, **said)
+
+    table = [one("policy", "b", 2, True), one("policy", "b", 1, False), one("policy", "a", 1, True)]
+    assert bench.marks([*table, one("blank_image", "b", 3, True)]) == {"a": "1", "b": "01"}
+
+
+def test_the_page_says_what_one_choice_makes():
+    text = page.page([played("bet", "1" * 50 + "0" * 150), played("vq_bet", "1" * 100 + "0" * 100)], {})
+    assert "| bet | vq_bet | action words" in text and "+25 (+20 to +31) | clear |" in text
+    assert "One choice apart" not in page.page(zoo_of(a=1, b=2), COMPOSITIONS)
 
 
 def test_families_add_their_tasks():

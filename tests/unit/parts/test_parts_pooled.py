@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from scipy import integrate
 from torch import nn
 
-from embodia.core.errors import ShapeError
+from embodia.core.errors import ConfigError, ShapeError
 from embodia.core.specs import ActionPart, ActionSpec, CameraSpec, ObservationSpec, StatePart
 from embodia.core.statistics import FeatureStatistics
 from embodia.core.types import ActionChunk, Observation, TokenGroup
@@ -212,6 +212,35 @@ def test_task_codes_are_stable_and_closed():
     found = table(seen(words=("a", "b"))).tokens
     assert found.shape == (2, 1, 8)
     assert torch.equal(found[1, 0], table.table.weight[task_codes(["b"], 50)[0]])
+
+
+def said(text):
+    """Letters counted: sentences of nearly the same letters mean nearly the same."""
+    counts = torch.zeros(384)
+    for letter in text:
+        counts[ord(letter) % 384] += 1
+    return counts / counts.norm()
+
+
+def test_a_listed_task_has_one_code_however_it_is_said():
+    listed = OneHotTask(8, codes=3, wordings=6, embed=said)
+    listed.fit_sentences({"open it": ("open the thing",), "push it": ("shove it away", "push it"), "aim": ()})
+    words = ("open it", "open the thing", "push it", "shove it away", "aim", "shove them away", "openn it")
+    rows = [
+        int((listed.table.weight == token).all(-1).nonzero())
+        for token in listed(seen(len(words), words=words)).tokens[:, 0]
+    ]
+    assert rows == [1, 1, 2, 2, 0, 2, 1]
+    again = OneHotTask(8, codes=3, wordings=6, embed=said)
+    again.load_state_dict(listed.state_dict())
+    assert torch.equal(again(seen(len(words), words=words)).tokens, listed(seen(len(words), words=words)).tokens)
+
+
+@pytest.mark.parametrize(("codes", "wordings", "leaf"), [(1, 9, "codes"), (9, 3, "wordings")])
+def test_more_tasks_than_room_are_refused(codes, wordings, leaf):
+    with pytest.raises(ConfigError) as caught:
+        OneHotTask(8, codes, wordings, said).fit_sentences({"a": ("b", "c"), "d": ()})
+    assert caught.value.leaf == leaf
 
 
 def test_film_begins_as_the_plain_resnet_and_then_hears():

@@ -1,6 +1,7 @@
 """Training from recorded data sets: shares of ranks, held-out episodes, refusals, resumes through the real loader."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from embodia.core.errors import ContractError, TrainingError
 from embodia.data.mixture import Mixture
 from embodia.data.transforms.augment import AugmentConfig
 from embodia.io.tensors import load_tensors
+from embodia.parts.compose import Composition
 from embodia.policies import PolicySpec
+from embodia.training import sources
 from embodia.training.checkpoint import load_policy, read_card
 from embodia.training.feed import to_torch
 from embodia.training.loop import train
@@ -110,6 +113,20 @@ def test_identity_follows_the_content_and_not_the_place(dataset, tmp_path):
     again = record(tmp_path / "toy")
     assert identity(again, 5) == identity(dataset, 5)
     assert identity(record(tmp_path / "other" / "toy", seed=1), 5)["sha256"] != identity(dataset, 5)["sha256"]
+
+
+def test_a_policy_hears_every_sentence_before_it_learns(mixture, monkeypatch):
+    heard = []
+    monkeypatch.setattr(Composition, "fit_sentences", lambda self, wordings: heard.append(wordings))
+    one = SimpleNamespace(episodes=[SimpleNamespace(instruction="open")] * 2, paraphrases={"open": ("pull",), "x": ()})
+    two = SimpleNamespace(
+        episodes=[SimpleNamespace(instruction=said) for said in ("open", "close", "")],
+        paraphrases={"open": ("pull", "draw"), "close": ("shut",)},
+    )
+    from_mixture(config(), spec(), mixture).policy()
+    assert heard == [{}]
+    told = sources._wordings(SimpleNamespace(datasets=(one, two)))
+    assert told == {"open": ("pull", "draw"), "close": ("shut",)}
 
 
 def test_the_outline_needs_no_memory():

@@ -7,7 +7,7 @@ a process of its own with one thread, or the processor time is not that of one c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from embodia.envs import make
 from embodia.envs.rollout import Progress
 from embodia.evaluation.cards.speed import speed_card
 from embodia.evaluation.checkpoints import judge
+from embodia.evaluation.episodes import POLICY, Episode, of_arm, read_episodes, tasks
 from embodia.evaluation.results import read_result, write_result
 from embodia.evaluation.zoo.protocol import (
     PLAIN,
@@ -137,6 +138,7 @@ def measure(
             "tokens": dict(card.tokens),
         },
         "families": families(report["per_task"]),
+        "outcomes": marks(read_episodes(out / "report" / "episodes.jsonl")),
         "taught_eyes": sorted(keypoint_eyes(policy)) if eyes else [],
         "zoo": {**asdict(config), "senses": senses},
     }
@@ -191,6 +193,14 @@ def families(per_task: dict[str, Any]) -> dict[str, dict[str, float]]:
         found.setdefault(task.split("/")[0], []).append((entry["success_rate"], entry["n"]))
     counted = {name: (sum(rate * n for rate, n in rows), sum(n for _, n in rows)) for name, rows in found.items()}
     return {name: {"success_rate": wins / n, "n": n} for name, (wins, n) in counted.items()}
+
+
+def marks(episodes: Iterable[Episode]) -> dict[str, str]:
+    """Task -> a "1" for each success and a "0" for each failure of the policy itself, in the order of the seeds."""
+    played = sorted(of_arm(episodes, POLICY), key=lambda episode: episode.seed)
+    return {
+        task: "".join(str(int(one.success)) for one in of_arm(played, POLICY, task)) for task in sorted(tasks(played))
+    }
 
 
 def _second(work: Callable[[], object], clock: Clock) -> float:

@@ -14,21 +14,22 @@ from itertools import combinations
 from embodia.evaluation.controls import BLANK_IMAGE, OTHER_SENTENCE
 from embodia.evaluation.statistics import Rate
 from embodia.evaluation.statistics.exact import mean_interval
+from embodia.evaluation.statistics.verdicts import Verdict
 from embodia.evaluation.zoo.protocol import TASKS, ZooConfig
+from embodia.evaluation.zoo.relatives import compared, letters
 from embodia.evaluation.zoo.rows import LEARNS, Row, protocols
 
 KINDS: Mapping[str, str] = {
     "head": "Action heads",
     "bb": "Backbones",
     "link": "Links",
-    "reason": "Words",
 }
 """Prefix of a part in a composition line -> the heading of its comparison. Not the eyes: tiny sizes share theirs."""
 
 
 def page(rows: Sequence[Row], compositions: Mapping[str, str], own: Sequence[Row] = ()) -> str:
     """The whole text; `compositions` has the composition line of each header, `own` are runs with own eyes."""
-    parts = [_head(rows), _table(rows), _families(rows), _eyes(rows, own), *_groups(rows, compositions)]
+    parts = [_head(rows), _table(rows), _families(rows), _eyes(rows, own), _pairs(rows), *_groups(rows, compositions)]
     return "\n".join(part for part in parts if part)
 
 
@@ -68,6 +69,7 @@ def _head(rows: Sequence[Row]) -> str:
         f"{config.episodes} episodes a task, new seeds and new wordings, {config.control_episodes} with each control.\n"
         "Intervals are 95 %. A policy *learns* when the interval of its success lies above those of both controls:\n"
         f"told to do the other task of the scene, and shown grey pictures. {learnt} of {len(rows)} do.{mixed}\n"
+        "Policies that share a letter could not be told apart on the same episodes (exact tests of all pairs, Holm).\n"
     )
 
 
@@ -75,6 +77,7 @@ def _table(rows: Sequence[Row]) -> str:
     head = (
         "policy",
         "success",
+        "group",
         "other sentence",
         "blank image",
         "parameters",
@@ -85,12 +88,13 @@ def _table(rows: Sequence[Row]) -> str:
     )
     mixed = len(protocols(rows)) > 1
     titles = (*head, "verdict", *(("protocol",) if mixed else ()))
-    lines = [[*_cells(row), *([row.protocol] if mixed else [])] for row in rows]
+    groups = letters(rows)
+    lines = [[*_cells(row, groups.get(row.name, "")), *([row.protocol] if mixed else [])] for row in rows]
     pictures = "![Success by policy](assets/zoo_success.png)", "![Success and samples seen](assets/zoo_cost.png)"
     return f"{pictures[0]}\n\n{_markdown(titles, lines)}\n{pictures[1]}\n"
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, group: str) -> list[str]:
     controls = [short(row.controls[name]) if name in row.controls else "" for name in (OTHER_SENTENCE, BLANK_IMAGE)]
     cost = [
         f"{row.parameters / 1e6:.2f} M",
@@ -99,7 +103,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.samples_per_s:.0f}",
     ]
     link = f"[{row.name}](../results/zoo/{row.name}.json)"
-    return [link, f"**{short(row.rate)}**", *controls, *cost, f"{row.decision_ms:.1f} ms", row.verdict]
+    return [link, f"**{short(row.rate)}**", group, *controls, *cost, f"{row.decision_ms:.1f} ms", row.verdict]
 
 
 def _families(rows: Sequence[Row]) -> str:
@@ -115,6 +119,25 @@ def _eyes(rows: Sequence[Row], own: Sequence[Row]) -> str:
     lines = [[before.name, short(before.rate), short(after.rate)] for before, after in pairs]
     told = "The same budget after random eyes and after taught ones; ACT's own eyes were taught by itself.\n"
     return f"## Taught eyes\n\n{told}\n{_markdown(('policy', 'own eyes', 'taught eyes'), lines)}" if lines else ""
+
+
+def _pairs(rows: Sequence[Row]) -> str:
+    """What one choice makes of a design, where both were measured."""
+    found = compared(rows)
+    told = (
+        "Tiny sizes share their eyes; the choice named is the largest difference of two designs, not always the only\n"
+        "one. Differences are of the same episodes, second minus first, in points; a clear one stays after correction\n"
+        "for all pairs here (Holm). Each policy was trained once.\n"
+    )
+    lines = [[pair.first, pair.second, pair.choice, *_difference(verdict)] for pair, verdict in found]
+    head = ("first", "second", "choice", "difference", "")
+    return f"## One choice apart\n\n{told}\n{_markdown(head, lines)}" if lines else ""
+
+
+def _difference(verdict: Verdict) -> tuple[str, str]:
+    low, high = verdict.interval
+    text = f"{100 * verdict.difference:+.0f} ({100 * low:+.0f} to {100 * high:+.0f})"
+    return text, "clear" if verdict.distinguishable else "not told apart"
 
 
 def _groups(rows: Sequence[Row], compositions: Mapping[str, str]) -> list[str]:

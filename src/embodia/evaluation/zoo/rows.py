@@ -7,7 +7,7 @@ is named instead. Watch out: rows of different protocols do not belong into one 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ SAYS: Mapping[str, str] = {BLANK_IMAGE: "may not look", OTHER_SENTENCE: "may not
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One policy: its rate, those of its controls and families, what it cost, whether its eyes were taught."""
+    """One policy: its rate, those of its controls and families, what it cost, whether its eyes were taught.
+
+    `outcomes` has for every task a "1" or "0" an episode, in the order of the seeds, the same for all policies.
+    """
 
     name: str
     size: str
@@ -36,6 +39,7 @@ class Row:
     protocol: str
     command: str
     taught: bool = False
+    outcomes: Mapping[str, str] = field(default_factory=dict)
 
 
 def learns(report: Mapping[str, Any]) -> str:
@@ -71,6 +75,7 @@ def row_of(result: Mapping[str, Any]) -> Row:
         protocol=result["protocol"],
         command=result["command"],
         taught=bool(result.get("taught_eyes")),
+        outcomes=result.get("outcomes", {}),
     )
 
 
