@@ -1,4 +1,4 @@
-"""Write docs/zoo.md and its plots from results/zoo/ and results/zoo_own_eyes/: `python benchmarks/draw_zoo.py`.
+"""Write docs/zoo.md and its plots from results/zoo/, zoo_own_eyes/ and zoo_seed*/: `python benchmarks/draw_zoo.py`.
 
 `--check` writes nothing and fails when the page is not what the files say.
 """
@@ -29,7 +29,8 @@ def main() -> int:
     options = parser.parse_args()
     rows = read_rows(RESULTS)
     compositions = {header.name: header.fields.get("Composition", "") for header in headers()}
-    text = page(rows, compositions, read_rows(OWN_EYES))
+    again = [row for folder in sorted(ROOT.glob("results/zoo_seed*")) for row in read_rows(folder)]
+    text = page(rows, compositions, read_rows(OWN_EYES), again)
     if options.check:
         return int(not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text)
     PAGE.write_text(text, encoding="utf-8")

@@ -209,6 +209,24 @@ def test_the_page_says_what_one_choice_makes():
     assert "One choice apart" not in page.page(zoo_of(a=1, b=2), COMPOSITIONS)
 
 
+def test_the_page_says_what_training_again_moves():
+    first = zoo_of(a=150, b=100, c=40)
+    again = [rows.row_of(result(name, count, zoo={"seed": 1})) for name, count in (("a", 140), ("b", 104), ("x", 7))]
+    text = page.page(first, COMPOSITIONS, again=again)
+    pooled = 100 * np.sqrt((0.05**2 / 2 + 0.02**2 / 2) / 2)
+    assert f"by {pooled:.1f} points" in text and "over 2 policies" in text
+    assert "| a | 75 % (69-80), 70 % (63-76) | 3.5 |" in text and "| x |" not in text
+    assert again[0].seed == 1 and first[0].seed == 0
+    assert "Trained again" not in page.page(first, COMPOSITIONS)
+
+
+def test_another_seed_is_another_protocol_with_the_same_eyes_and_demonstrations():
+    one, other = ZooConfig(), ZooConfig(seed=1)
+    assert fingerprint(one) != fingerprint(other)
+    assert eyes_fingerprint(one) == eyes_fingerprint(other) and data_fingerprint(one) == data_fingerprint(other)
+    assert protocol.training(other).seed == 1
+
+
 def test_families_add_their_tasks():
     per_task = {"reach/a": entry(8, 10), "reach/b": entry(2, 10), "push/a": entry(5, 5)}
     found = bench.families(per_task)

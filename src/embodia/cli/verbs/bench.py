@@ -28,6 +28,7 @@ EXAMPLES = (
     "embodia bench zoo --workers 2",
     "embodia bench zoo --dry --demonstrations 1",
     "embodia bench zoo --policy act --minutes 1 --results runs/quick",
+    "embodia bench zoo --policy act pi0 --seed 1 --results results/zoo_seed1",
 )
 
 
@@ -51,6 +52,8 @@ class Options:
     """Judged episodes of each task."""
     demonstrations: int = 80
     """Demonstrations of each task."""
+    seed: int = 0
+    """Of training; another one, with results of its own, says how much a policy scatters when it is trained again."""
     workers: int = 1
     """Policies at once, one core each."""
     runs: Path = Path("runs/zoo")
@@ -138,6 +141,7 @@ def _config(options: Options) -> ZooConfig:
         episodes=options.episodes,
         control_episodes=min(8, options.episodes),
         demonstrations=options.demonstrations,
+        seed=options.seed,
     )
 
 
@@ -172,7 +176,7 @@ def _spread(names: Sequence[str], options: Options, progress: Any) -> list[str]:
 def _alone(name: str, options: Options) -> str:
     """Empty when it went well, else the last lines of what it said; alone at work it shows its own progress."""
     words = [sys.executable, "-m", "embodia.cli", "bench", options.what, "--policy", name]
-    for flag in ("minutes", "eye-minutes", "episodes", "demonstrations", "runs", "results"):
+    for flag in ("minutes", "eye-minutes", "episodes", "demonstrations", "seed", "runs", "results"):
         words += [f"--{flag}", str(getattr(options, flag.replace("-", "_")))]
     words += ["--again"] if options.again else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

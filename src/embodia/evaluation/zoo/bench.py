@@ -110,6 +110,7 @@ def measure(
     Raises what building, training and judging raise; what was trained so far stays.
     """
     command = f"embodia bench zoo --policy {name}" + ("" if config.minutes == 5.0 else f" --minutes {config.minutes:g}")
+    command += f" --seed {config.seed}" if config.seed else ""
     dataset = Dataset.open(data)
     spec = PolicySpec(name=name, size=size, contract=dataset.contract)
     trained, wall_s = _train(spec, training(config, eyes), dataset, out, progress)

@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
+import numpy as np
+
 from embodia.evaluation.controls import BLANK_IMAGE, OTHER_SENTENCE
 from embodia.evaluation.statistics import Rate
 from embodia.evaluation.statistics.exact import mean_interval
@@ -27,10 +29,15 @@ KINDS: Mapping[str, str] = {
 """Prefix of a part in a composition line -> the heading of its comparison. Not the eyes: tiny sizes share theirs."""
 
 
-def page(rows: Sequence[Row], compositions: Mapping[str, str], own: Sequence[Row] = ()) -> str:
-    """The whole text; `compositions` has the composition line of each header, `own` are runs with own eyes."""
-    parts = [_head(rows), _table(rows), _families(rows), _eyes(rows, own), _pairs(rows), *_groups(rows, compositions)]
-    return "\n".join(part for part in parts if part)
+def page(
+    rows: Sequence[Row], compositions: Mapping[str, str], own: Sequence[Row] = (), again: Sequence[Row] = ()
+) -> str:
+    """The whole text.
+
+    `compositions` has the composition line of each header, `own` are runs with own eyes, `again` runs of other seeds.
+    """
+    tables = [_head(rows), _table(rows), _families(rows), _eyes(rows, own), _again(rows, again), _pairs(rows)]
+    return "\n".join(part for part in (*tables, *_groups(rows, compositions)) if part)
 
 
 def short(rate: Rate) -> str:
@@ -121,13 +128,35 @@ def _eyes(rows: Sequence[Row], own: Sequence[Row]) -> str:
     return f"## Taught eyes\n\n{told}\n{_markdown(('policy', 'own eyes', 'taught eyes'), lines)}" if lines else ""
 
 
+def _again(rows: Sequence[Row], again: Sequence[Row]) -> str:
+    """What training once more makes of a policy, which no interval over episodes knows."""
+    others: dict[str, list[Row]] = {}
+    for row in again:
+        others.setdefault(row.name, []).append(row)
+    first = {row.name: row for row in rows}
+    lines, spreads = [], []
+    for name in sorted(others.keys() & first.keys()):
+        runs = [first[name], *others[name]]
+        rates = [row.rate.value for row in runs]
+        spreads.append(np.var(rates, ddof=1))
+        lines.append([name, ", ".join(short(row.rate) for row in runs), f"{100 * np.std(rates, ddof=1):.1f}"])
+    if not lines:
+        return ""
+    told = (
+        "The same eyes, demonstrations and episodes; other first weights and another order of samples. Between two\n"
+        f"trainings of one policy success moves by {100 * np.sqrt(np.mean(spreads)):.1f} points (standard deviation,\n"
+        f"pooled over {len(lines)} policies): differences of designs below twice that are not differences of designs.\n"
+    )
+    return f"## Trained again\n\n{told}\n{_markdown(('policy', 'each training', 'deviation'), lines)}"
+
+
 def _pairs(rows: Sequence[Row]) -> str:
     """What one choice makes of a design, where both were measured."""
     found = compared(rows)
     told = (
         "Tiny sizes share their eyes; the choice named is the largest difference of two designs, not always the only\n"
         "one. Differences are of the same episodes, second minus first, in points; a clear one stays after correction\n"
-        "for all pairs here (Holm). Each policy was trained once.\n"
+        "for all pairs here (Holm). Each policy was trained once here; see above what training again moves.\n"
     )
     lines = [[pair.first, pair.second, pair.choice, *_difference(verdict)] for pair, verdict in found]
     head = ("first", "second", "choice", "difference", "")

@@ -62,6 +62,7 @@ class ZooConfig:
     eye_minutes       processor time of teaching each of the two eyes, once for all; 0 begins with random eyes
     demonstrations    for each task
     episodes          judged for each task, on seeds that no demonstration has; `control_episodes` with each control
+    seed              of training alone: weights and the order of samples
     """
 
     tasks: tuple[str, ...] = TASKS
@@ -111,8 +112,8 @@ def training(config: ZooConfig, eyes: tuple[str, ...] = ()) -> TrainConfig:
 
 
 def teaching(config: ZooConfig) -> TrainConfig:
-    """The recipe of the eyes: that of all policies for a longer time."""
-    return replace(training(config), max_seconds=60.0 * config.eye_minutes)
+    """The recipe of the eyes: that of all policies for a longer time, and the same for every seed of theirs."""
+    return replace(training(replace(config, seed=0)), max_seconds=60.0 * config.eye_minutes)
 
 
 def judging(config: ZooConfig, senses: str = PLAIN) -> EvalConfig:

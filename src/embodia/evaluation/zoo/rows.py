@@ -39,6 +39,7 @@ class Row:
     protocol: str
     command: str
     taught: bool = False
+    seed: int = 0
     outcomes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -75,6 +76,7 @@ def row_of(result: Mapping[str, Any]) -> Row:
         protocol=result["protocol"],
         command=result["command"],
         taught=bool(result.get("taught_eyes")),
+        seed=result.get("zoo", {}).get("seed", 0),
         outcomes=result.get("outcomes", {}),
     )
 
