@@ -19,6 +19,7 @@ CASES = {
         "r": 3, "lora_alpha": 5, "target_modules": BOTH, "use_rslora": True,
         "rank_pattern": {"layers.1.q_proj": 2}, "alpha_pattern": {"layers.1.q_proj": 7},
     },
+    "dora": {"r": 3, "lora_alpha": 5, "target_modules": BOTH, "use_dora": True},
     "saved": {"r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "modules_to_save": ["head"]},
 }  # fmt: skip
 
@@ -39,6 +40,6 @@ def test_merged_as_peft_merges(case, tmp_path):
         "command": "EMBODIA_STORE_RESULTS=1 python -m pytest tests/parity/test_parity_lora.py",
         "versions": {"torch": torch.__version__, "peft": "0.21.2"},
         "seed": 3,
-        "notes": "a small model: one rank; ranks and alphas of single layers, rank-stabilised; a layer saved whole",
+        "notes": "a small model: one rank; ranks and alphas of single layers, rank-stabilised; DoRA; one saved whole",
     }, part=True)  # fmt: skip
     assert found <= 1e-5

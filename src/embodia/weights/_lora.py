@@ -1,8 +1,8 @@
-"""LoRA adapters as peft writes them, merged into the weights that they were learned beside.
+"""LoRA and DoRA adapters as peft writes them, merged into the weights that they were learned beside.
 
 An adapter is adapter_config.json and adapter_model.safetensors; lay both into the folder of the checkpoint that it was
-learned on. The one thing to watch: a low-rank change counts alpha / rank times, or alpha / root of the rank; whatever
-else peft can do to a layer is refused, never left out.
+learned on. The one thing to watch: a low-rank change counts alpha / rank times, or alpha / root of the rank, and DoRA
+then gives every row of the sum a length of its own; whatever else peft can do to a layer is refused, never left out.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from embodia.io.tensors import load_tensors
 CONFIG, MODEL = "adapter_config.json", "adapter_model.safetensors"
 _WRAPPED = "base_model.model."
 _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
+_LENGTHS = ".lora_magnitude_vector"
+"""What DoRA learns beside a change (Liu et al. 2024): the length of every row of the sum."""
 _PLAIN = re.compile(r"[\w.]+")
 _REFUSED: Mapping[str, tuple[Any, ...]] = {
-    "use_dora": (False, None),
     "bias": ("none", None),
     "lora_bias": (False, None),
     "layer_replication": (None,),
@@ -50,15 +51,19 @@ def merged(tensors: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
             raise CheckpointError(f"is {facts[field]!r}, which cannot be merged", file=folder / CONFIG, leaf=field)
     file, found = folder / MODEL, dict(tensors)
     adapter = {n.removeprefix(_WRAPPED): t for n, t in load_tensors(file, framework="torch").items()}
+    adapter = {n.replace(f"{_LENGTHS}.weight", _LENGTHS): t for n, t in adapter.items()}
     for name in sorted(adapter):
-        if name.endswith(_UP):
-            if name.removesuffix(_UP) + _DOWN not in adapter:
+        if name.endswith((_UP, _LENGTHS)):
+            if name.removesuffix(_UP).removesuffix(_LENGTHS) + _DOWN not in adapter:
                 raise CheckpointError("its other half is missing", file=file, leaf=name)
         elif name.endswith(_DOWN):
             layer = name.removesuffix(_DOWN)
             change = _change(adapter[name], adapter.get(layer + _UP), name, file)
             change = change * _scale(facts, layer, len(adapter[name]), folder)
-            found[f"{layer}.weight"] = _added(found.get(f"{layer}.weight"), change, facts, layer, file)
+            lengths = adapter.get(layer + _LENGTHS)
+            if (lengths is None) == bool(facts.get("use_dora")):
+                raise CheckpointError("does not fit the tensors of a layer", file=folder / CONFIG, leaf="use_dora")
+            found[f"{layer}.weight"] = _added(found.get(f"{layer}.weight"), change, lengths, facts, layer, file)
         else:
             place = name.replace(".modules_to_save.default.", ".")
             if place not in found or found[place].shape != adapter[name].shape:
@@ -75,13 +80,23 @@ def _change(down: Tensor, up: Tensor | None, name: str, file: Path) -> Tensor:
     return up.float() @ down.float()
 
 
-def _added(weight: Tensor | None, change: Tensor, facts: Mapping[str, Any], layer: str, file: Path) -> Tensor:
-    change = change.T if facts.get("fan_in_fan_out") else change
+def _added(
+    weight: Tensor | None, change: Tensor, lengths: Tensor | None, facts: Mapping[str, Any], layer: str, file: Path
+) -> Tensor:
+    turned = bool(facts.get("fan_in_fan_out"))
+    change = change.T if turned else change
     if weight is None or change.shape != weight.shape:
         shape = "none" if weight is None else tuple(weight.shape)
         problem = f"a change of {tuple(change.shape)} for weights of {shape}"
         raise CheckpointError(problem, file=file, leaf=layer)
-    return (weight.float() + change).to(weight.dtype)
+    total = weight.float() + change
+    if lengths is not None:
+        rows = total.T if turned else total
+        if lengths.shape != rows.shape[:1]:
+            raise CheckpointError(f"{tuple(lengths.shape)} lengths of {len(rows)} rows", file=file, leaf=layer)
+        rows = rows * (lengths.float() / rows.norm(dim=1))[:, None]
+        total = rows.T if turned else rows
+    return total.to(weight.dtype)
 
 
 def _scale(facts: Mapping[str, Any], layer: str, rank: int, folder: Path) -> float:

@@ -62,6 +62,40 @@ def test_turned_layers_and_half_precision(tmp_path):
     assert found.dtype == torch.bfloat16 and torch.equal(found, expected.bfloat16())
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("ending", ["", ".weight"])
+def test_rows_get_the_lengths_that_were_learned(tmp_path, turned, ending):
+    base, (adapter, product) = weights(), change(*(("model.a.q", 4, 5) if turned else ()))
+    lengths = torch.arange(1.0, 1 + len(product))
+    adapter[f"model.a.q.lora_magnitude_vector{ending}"] = lengths
+    laid(tmp_path, adapter, use_dora=True, fan_in_fan_out=turned)
+    found = merged(base, tmp_path)["model.a.q.weight"]
+    rows, plain = (found.T, base["model.a.q.weight"].T) if turned else (found, base["model.a.q.weight"])
+    torch.testing.assert_close(rows.norm(dim=1), lengths)
+    torch.testing.assert_close(rows / lengths[:, None], torch.nn.functional.normalize(plain + 3 * product, dim=1))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "used", "leaf"),
+    [(torch.ones(3), True, "model.a.q"), (torch.ones(5), False, "use_dora"), (None, True, "use_dora")],
+)
+def test_lengths_that_do_not_fit_are_refused(tmp_path, lengths, used, leaf):
+    adapter, _ = change()
+    laid(
+        tmp_path, adapter if lengths is None else {**adapter, "model.a.q.lora_magnitude_vector": lengths}, use_dora=used
+    )
+    with pytest.raises(CheckpointError) as caught:
+        merged(weights(), tmp_path)
+    assert caught.value.leaf == leaf
+
+
+def test_lengths_without_a_change_are_refused(tmp_path):
+    laid(tmp_path, {"model.a.q.lora_magnitude_vector": torch.ones(5)}, use_dora=True)
+    with pytest.raises(CheckpointError) as caught:
+        merged(weights(), tmp_path)
+    assert caught.value.leaf == "model.a.q.lora_magnitude_vector"
+
+
 def test_layers_that_were_saved_whole_replace(tmp_path):
     laid(tmp_path, {"model.head.weight": torch.ones(2, 3)})
     assert torch.equal(merged(weights(), tmp_path)["model.head.weight"], torch.ones(2, 3))
@@ -71,7 +105,7 @@ def test_layers_that_were_saved_whole_replace(tmp_path):
     ("changes", "leaf"),
     [
         ({"peft_type": "IA3"}, "peft_type"),
-        ({"use_dora": True}, "use_dora"),
+        ({"use_dora": True}, "use_dora"),  # the tensors have no lengths
         ({"bias": "all"}, "bias"),
         ({"lora_alpha": "six"}, "lora_alpha"),
         ({"alpha_pattern": {"(a+)+q": 8}}, "alpha_pattern"),
