@@ -7,7 +7,7 @@ Composition: bb.vlm(Eagle 2: SigLIP 2 + SmolLM2 1.7B, 12 of 24 layers) -> link.s
   -> bb.dit(16 layers) + prop.by_body -> head.flow(chunk 16, 4 Euler steps) [train: obj.fm; N1.5 obj.frame latent]
 Variants: GR00T N1.5: Qwen3 1.7B, four layers over its hidden states, every second block looks around, FLARE
 Published: 2.2 B parameters, of which 1.34 B read
-Ours: not yet measured; command: embodia bench zoo --policy groot_n1
+Ours: 56 % (50-63, n 200) on Desk, tiny: results/zoo/groot_n1.json; command: embodia bench zoo --policy groot_n1
 Deviations: no pretrained weights are shipped, so the reading model is trained, not frozen; the target of N1.5's future
   tokens is what the own eye makes of later pictures, not a separate model; tiny and small see through keypoints or a
   small tower and read the sentence as one frozen MiniLM vector; no dropout in the action expert

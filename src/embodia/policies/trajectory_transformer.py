@@ -6,7 +6,8 @@ Source: arXiv 2106.01345; sizes as in the public code
 Composition: prop.linear + fuse.concat(return, state, change) + vis.conv_stem -> bb.causal -> head.regress
   [train: obj.reg]
 Published: 3 layers of width 128 on Gym tasks, context 20; no parameter count
-Ours: not yet measured; command: embodia bench zoo --policy trajectory_transformer
+Ours: 62 % (55-68, n 200) on Desk, tiny: results/zoo/trajectory_transformer.json; command: embodia bench zoo --policy
+  trajectory_transformer
 Deviations: pictures of the newest moment and a sentence are read too; the change of state stands for the past action,
   which observations do not carry; demonstrations have no rewards, so the wanted return is the constant 1 of success; a
   chunk is predicted from one readout; tiny has three moments and sees through keypoints that the sentence steers.

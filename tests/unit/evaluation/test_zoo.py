@@ -205,19 +205,39 @@ def test_marks_are_the_policys_own_in_the_order_of_the_seeds():
 
 def test_the_page_says_what_one_choice_makes():
     text = page.page([played("bet", "1" * 50 + "0" * 150), played("vq_bet", "1" * 100 + "0" * 100)], {})
-    assert "| bet | vq_bet | action words" in text and "+25 (+20 to +31) | clear |" in text
+    assert "| bet | vq_bet | action words" in text and "+25 (+20 to +31) | clear |  |  |" in text
     assert "One choice apart" not in page.page(zoo_of(a=1, b=2), COMPOSITIONS)
+
+
+def test_scatter_is_pooled_over_trainings_and_carried_over():
+    again = [rows.row_of(result(name, count, zoo={"seed": 1})) for name, count in (("a", 140), ("b", 104), ("x", 7))]
+    again.append(rows.row_of(result("a", 160, zoo={"seed": 2})))
+    found = relatives.scatter(zoo_of(a=150, b=100, c=40), again)
+    assert found.freedom == 3 and found.trainings == {"a": (0.75, 0.7, 0.8), "b": (0.5, 0.52), "c": (0.2,)}
+    assert found.deviation == pytest.approx(np.sqrt((2 * 0.05**2 + 2 * 0.01**2) / 3))
+    difference, half = found.difference("a", "b")
+    assert difference == pytest.approx(0.51 - 0.75)
+    assert half == pytest.approx(3.182446 * found.deviation * np.sqrt(1 / 3 + 1 / 2), rel=1e-5)
+    assert relatives.scatter(zoo_of(a=1), [rows.row_of(result("x"))]) is None
 
 
 def test_the_page_says_what_training_again_moves():
     first = zoo_of(a=150, b=100, c=40)
-    again = [rows.row_of(result(name, count, zoo={"seed": 1})) for name, count in (("a", 140), ("b", 104), ("x", 7))]
+    again = [rows.row_of(result(name, count, zoo={"seed": 1})) for name, count in (("a", 140), ("b", 104))]
     text = page.page(first, COMPOSITIONS, again=again)
     pooled = 100 * np.sqrt((0.05**2 / 2 + 0.02**2 / 2) / 2)
-    assert f"by {pooled:.1f} points" in text and "over 2 policies" in text
-    assert "| a | 75 % (69-80), 70 % (63-76) | 3.5 |" in text and "| x |" not in text
+    assert f"by {pooled:.1f} points" in text and "over 2\npolicies, 2 trainings" in text
+    assert "| a | 75 %, 70 % |" in text and "| c | 20 % |" not in text
     assert again[0].seed == 1 and first[0].seed == 0
     assert "Trained again" not in page.page(first, COMPOSITIONS)
+
+
+def test_two_policies_may_be_told_apart_and_their_designs_not():
+    first = [played("bet", "1" * 60 + "0" * 140), played("vq_bet", "1" * 100 + "0" * 100)]
+    again = [rows.row_of(result("bet", count, zoo={"seed": seed})) for seed, count in ((1, 100), (2, 80))]
+    text = page.page(first, {}, again=again)
+    (line,) = [line for line in text.splitlines() if line.startswith("| bet | vq_bet")]
+    assert line.endswith("| +20 (+15 to +26) | clear | +10 (-40 to +60) | not told apart |")
 
 
 def test_another_seed_is_another_protocol_with_the_same_eyes_and_demonstrations():

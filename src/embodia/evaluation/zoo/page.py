@@ -11,14 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-import numpy as np
-
 from embodia.evaluation.controls import BLANK_IMAGE, OTHER_SENTENCE
 from embodia.evaluation.statistics import Rate
 from embodia.evaluation.statistics.exact import mean_interval
 from embodia.evaluation.statistics.verdicts import Verdict
 from embodia.evaluation.zoo.protocol import TASKS, ZooConfig
-from embodia.evaluation.zoo.relatives import compared, letters
+from embodia.evaluation.zoo.relatives import Scatter, compared, letters, scatter
 from embodia.evaluation.zoo.rows import LEARNS, Row, protocols
 
 KINDS: Mapping[str, str] = {
@@ -36,7 +34,8 @@ def page(
 
     `compositions` has the composition line of each header, `own` are runs with own eyes, `again` runs of other seeds.
     """
-    tables = [_head(rows), _table(rows), _families(rows), _eyes(rows, own), _again(rows, again), _pairs(rows)]
+    scattered = scatter(rows, again)
+    tables = [_head(rows), _table(rows), _families(rows), _eyes(rows, own), _again(scattered), _pairs(rows, scattered)]
     return "\n".join(part for part in (*tables, *_groups(rows, compositions)) if part)
 
 
@@ -76,7 +75,7 @@ def _head(rows: Sequence[Row]) -> str:
         f"{config.episodes} episodes a task, new seeds and new wordings, {config.control_episodes} with each control.\n"
         "Intervals are 95 %. A policy *learns* when the interval of its success lies above those of both controls:\n"
         f"told to do the other task of the scene, and shown grey pictures. {learnt} of {len(rows)} do.{mixed}\n"
-        "Policies that share a letter could not be told apart on the same episodes (exact tests of all pairs, Holm).\n"
+        "Trained policies that share a letter could not be told apart on the same episodes (exact tests, Holm).\n"
     )
 
 
@@ -128,39 +127,40 @@ def _eyes(rows: Sequence[Row], own: Sequence[Row]) -> str:
     return f"## Taught eyes\n\n{told}\n{_markdown(('policy', 'own eyes', 'taught eyes'), lines)}" if lines else ""
 
 
-def _again(rows: Sequence[Row], again: Sequence[Row]) -> str:
+def _again(found: Scatter | None) -> str:
     """What training once more makes of a policy, which no interval over episodes knows."""
-    others: dict[str, list[Row]] = {}
-    for row in again:
-        others.setdefault(row.name, []).append(row)
-    first = {row.name: row for row in rows}
-    lines, spreads = [], []
-    for name in sorted(others.keys() & first.keys()):
-        runs = [first[name], *others[name]]
-        rates = [row.rate.value for row in runs]
-        spreads.append(np.var(rates, ddof=1))
-        lines.append([name, ", ".join(short(row.rate) for row in runs), f"{100 * np.std(rates, ddof=1):.1f}"])
-    if not lines:
+    if found is None:
         return ""
+    several = {name: rates for name, rates in sorted(found.trainings.items()) if len(rates) > 1}
+    lines = [[name, ", ".join(f"{100 * rate:.0f} %" for rate in rates)] for name, rates in several.items()]
     told = (
-        "The same eyes, demonstrations and episodes; other first weights and another order of samples. Between two\n"
-        f"trainings of one policy success moves by {100 * np.sqrt(np.mean(spreads)):.1f} points (standard deviation,\n"
-        f"pooled over {len(lines)} policies): differences of designs below twice that are not differences of designs.\n"
+        "The same eyes, demonstrations and episodes; other first weights and another order of samples. Success moves\n"
+        f"by {100 * found.deviation:.1f} points from one training to the next (standard deviation over {len(several)}\n"
+        f"policies, {found.freedom} trainings beyond the first). The intervals of the table above are of one trained\n"
+        "policy and know nothing of it.\n"
     )
-    return f"## Trained again\n\n{told}\n{_markdown(('policy', 'each training', 'deviation'), lines)}"
+    return f"## Trained again\n\n{told}\n{_markdown(('policy', 'each training'), lines)}"
 
 
-def _pairs(rows: Sequence[Row]) -> str:
+def _pairs(rows: Sequence[Row], scattered: Scatter | None) -> str:
     """What one choice makes of a design, where both were measured."""
-    found = compared(rows)
     told = (
         "Tiny sizes share their eyes; the choice named is the largest difference of two designs, not always the only\n"
-        "one. Differences are of the same episodes, second minus first, in points; a clear one stays after correction\n"
-        "for all pairs here (Holm). Each policy was trained once here; see above what training again moves.\n"
+        "one. Differences are second minus first, in points. *These policies*: the two that were trained, on the\n"
+        "same episodes; a clear one stays after correction for all pairs here (Holm). *The designs*: what is left\n"
+        "when either may be trained again, with the deviation above; a clear one has an interval without zero.\n"
     )
-    lines = [[pair.first, pair.second, pair.choice, *_difference(verdict)] for pair, verdict in found]
-    head = ("first", "second", "choice", "difference", "")
+    lines = []
+    for pair, verdict in compared(rows):
+        of_designs = ("", "") if scattered is None else _of_designs(*scattered.difference(pair.first, pair.second))
+        lines.append([pair.first, pair.second, pair.choice, *_difference(verdict), *of_designs])
+    head = ("first", "second", "choice", "these policies", "", "the designs", "")
     return f"## One choice apart\n\n{told}\n{_markdown(head, lines)}" if lines else ""
+
+
+def _of_designs(difference: float, half: float) -> tuple[str, str]:
+    ends = f"{100 * (difference - half):+.0f} to {100 * (difference + half):+.0f}"
+    return f"{100 * difference:+.0f} ({ends})", "clear" if abs(difference) > half else "not told apart"
 
 
 def _difference(verdict: Verdict) -> tuple[str, str]:

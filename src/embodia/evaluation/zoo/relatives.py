@@ -1,13 +1,18 @@
 """Designs that differ in one choice, side by side on the same episodes, and who can be told from whom.
 
 Every policy of the zoo plays the same seeds, so two of them are compared episode by episode. The one thing to watch:
-each was trained once; a difference is one of two trained policies, and training them again would move both.
+that tells two trained policies apart, not two designs. Training a design again moves it, and by how much is only known
+from designs that were trained with several seeds; `Scatter` carries it over to the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
+
+from scipy import stats
 
 from embodia.evaluation.statistics.ranks import outcome_verdict, rank_table
 from embodia.evaluation.statistics.verdicts import Verdict, corrected
@@ -59,6 +64,39 @@ RELATIVES = tuple(
         ("robodual", "fast_in_slow", "lower system: its own; the last blocks of the upper one"),
     )
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scatter:
+    """By how much success moves from one training of a design to the next, pooled over those trained several times.
+
+    deviation  standard, as a share of episodes; `freedom` the trainings it rests on beyond the first of each design
+    trainings  success of every training of every design
+    """
+
+    deviation: float
+    freedom: int
+    trainings: Mapping[str, tuple[float, ...]]
+
+    def difference(self, first: str, second: str) -> tuple[float, float]:
+        """Second minus first over all their trainings, and the half width of its 95 % interval (Student)."""
+        one, other = self.trainings[first], self.trainings[second]
+        width = stats.t.ppf(0.975, self.freedom) * self.deviation * math.sqrt(1 / len(one) + 1 / len(other))
+        return fmean(other) - fmean(one), float(width)
+
+
+def scatter(rows: Sequence[Row], again: Sequence[Row]) -> Scatter | None:
+    """What the trainings of other seeds (`again`) say; None where no design was trained twice."""
+    found = {row.name: [row.rate.value] for row in rows}
+    for row in again:
+        if row.name in found:
+            found[row.name].append(row.rate.value)
+    freedom = sum(len(rates) - 1 for rates in found.values())
+    if not freedom:
+        return None
+    squares = sum((rate - fmean(rates)) ** 2 for rates in found.values() for rate in rates)
+    trainings = {name: tuple(rates) for name, rates in found.items()}
+    return Scatter(deviation=math.sqrt(squares / freedom), freedom=freedom, trainings=trainings)
 
 
 def outcomes(row: Row) -> dict[tuple[str, int], bool]:
