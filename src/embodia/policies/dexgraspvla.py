@@ -6,7 +6,7 @@ Source: arXiv 2502.20900
 Composition: bb.vlm planner(Qwen2.5-VL 72B) -> link.ground(box) -> vis.mask -> vis.vit(dinov2) + prop.linear -> bb.dit
   -> head.diffusion [train: obj.eps; the planner is pretrained]
 Published: 90.8 % on 1,287 unseen combinations of things, lights and grounds; no parameter count
-Ours: not yet measured; command: embodia bench zoo --policy dexgraspvla
+Ours: 26 % (20-32, n 200) on Desk, tiny: results/zoo/dexgraspvla.json; command: embodia bench zoo --policy dexgraspvla
 Deviations: nobody draws boxes here, they are learned through the soft mask; the mask follows the message, no tracker
   moves it; tiny sees cells of a shallow stem, and its controller hears the sentence, since Desk asks for more than
   grasping; it estimates states to come.
