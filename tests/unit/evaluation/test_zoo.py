@@ -219,6 +219,7 @@ def test_scatter_is_pooled_over_trainings_and_carried_over():
     assert difference == pytest.approx(0.51 - 0.75)
     assert half == pytest.approx(3.182446 * found.deviation * np.sqrt(1 / 3 + 1 / 2), rel=1e-5)
     assert relatives.scatter(zoo_of(a=1), [rows.row_of(result("x"))]) is None
+    assert relatives.scatter(zoo_of(a=150), zoo_of(a=140)) is None, "the same seed is not another training"
 
 
 def test_the_page_says_what_training_again_moves():

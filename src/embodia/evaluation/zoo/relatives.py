@@ -86,11 +86,15 @@ class Scatter:
 
 
 def scatter(rows: Sequence[Row], again: Sequence[Row]) -> Scatter | None:
-    """What the trainings of other seeds (`again`) say; None where no design was trained twice."""
-    found = {row.name: [row.rate.value] for row in rows}
+    """What the trainings of other seeds (`again`) say; None where no design was trained twice.
+
+    Trainings of the same design and seed count once.
+    """
+    found, seeds = {row.name: [row.rate.value] for row in rows}, {(row.name, row.seed) for row in rows}
     for row in again:
-        if row.name in found:
+        if row.name in found and (row.name, row.seed) not in seeds:
             found[row.name].append(row.rate.value)
+            seeds.add((row.name, row.seed))
     freedom = sum(len(rates) - 1 for rates in found.values())
     if not freedom:
         return None
