@@ -49,13 +49,16 @@ class KeypointStem(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Tokens of each picture."""
-        x = fold_patches(x, self.patch)
-        x = functional.relu(self.body[0](x), inplace=True)
-        for layer in self.body[1:]:
-            x = x + functional.relu(layer(x), inplace=True)
-        return torch.cat([self._points(x, condition)[:, None], self._grid(x)], dim=1)
+        x = folded_map(x, self.patch, self.body)
+        points = self.points(self._found(x, condition).flatten(1))
+        return torch.cat([points[:, None], self._grid(x)], dim=1)
 
-    def _points(self, x: Tensor, condition: Tensor) -> Tensor:
+    def find(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints (N keypoints 3), x and y in [-1, 1] and strength, and one token (N width) of all of them."""
+        found = self._found(folded_map(x, self.patch, self.body), condition)
+        return found, self.points(found.flatten(1))
+
+    def _found(self, x: Tensor, condition: Tensor) -> Tensor:
         detectors = self.detectors + self.steer(condition).unflatten(-1, (self.keypoints, -1))
         response = (detectors.to(x.dtype) @ x.flatten(2)).float()
         spread, middle = torch.std_mean(response, dim=-1, keepdim=True)
@@ -65,13 +68,21 @@ class KeypointStem(nn.Module):
         rows, columns = x.shape[-2:]
         ahead = centres(columns, weight).repeat(rows)
         down = centres(rows, weight).repeat_interleave(columns)
-        points = torch.stack([(weight * ahead).sum(-1), (weight * down).sum(-1), strength], dim=-1)
-        return self.points(points.flatten(1))
+        return torch.stack([(weight * ahead).sum(-1), (weight * down).sum(-1), strength], dim=-1)
 
     def _grid(self, x: Tensor) -> Tensor:
         for layer in self.grid:
             x = functional.relu(layer(x), inplace=True)
         return functional.adaptive_avg_pool2d(x, self.cells).flatten(2).transpose(1, 2)
+
+
+def folded_map(x: Tensor, patch: int, layers: nn.ModuleList) -> Tensor:
+    """Pictures (N C H W), `patch` squared pixels a cell, through 3x3 convolutions; all but the first add to the map."""
+    x = fold_patches(x, patch)
+    x = functional.relu(layers[0](x), inplace=True)
+    for layer in layers[1:]:
+        x = x + functional.relu(layer(x), inplace=True)
+    return x
 
 
 def fold_patches(x: Tensor, patch: int) -> Tensor:

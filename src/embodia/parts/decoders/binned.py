@@ -6,7 +6,7 @@ axes are chosen independently, so two equally good places can be mixed up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,11 +24,17 @@ from embodia.nn.tool import Tool, straight
 
 @dataclass(frozen=True, kw_only=True)
 class BinnedConfig:
-    """`bins` an axis of the cube, `turns` of a whole turn, two layers of `hidden`."""
+    """`bins` an axis of the cube, `turns` of a whole turn, two layers of `hidden`.
+
+    Places are taught as Gaussians of `spread` bins, as heat maps are, so that a miss by a bin is not a miss by a metre;
+    with `bump` their logits are a parabola round an estimated place besides, which is learned much sooner.
+    """
 
     bins: int = 50
     turns: int = 50
     hidden: int = 256
+    spread: float = 1.0
+    bump: bool = True
 
 
 class BinnedPose(nn.Module):
@@ -54,13 +60,16 @@ class BinnedPose(nn.Module):
         self.register_buffer("centre", centre.clone())
         self.register_buffer("reach", half.clone())
         self.turns = config.turns if tool.turn >= 0 else 0
-        self.sizes = [config.bins] * 3 + [self.turns, 1 + len(tool.rest)]
+        self.sizes = [config.bins] * 3 + [self.turns, 1 + len(tool.rest), 6 if config.bump else 0]
         self.net = nn.Sequential(nn.Linear(width, config.hidden), nn.GELU(), nn.Linear(config.hidden, sum(self.sizes)))
 
     def forward(self, context: Context) -> tuple[Tensor, ...]:
         """Logits of x, y, z (B bins), of the turn (B turns), and gripper and held values (B 1 + rest)."""
-        parts: tuple[Tensor, ...] = self.net(context.groups[self.read].tokens.mean(1)).split(self.sizes, dim=-1)
-        return parts
+        read = self.net(context.groups[self.read].tokens.mean(1))
+        *axes, turn, other, bump = read.split(self.sizes, dim=-1)
+        if self.config.bump:
+            axes = [axis + hill for axis, hill in zip(axes, _hills(bump, self.config.bins), strict=True)]
+        return (*axes, turn, other)
 
     def loss_terms(self, context: Context, chunk: ActionChunk, rng: torch.Generator | None) -> Mapping[str, Tensor]:
         """Nothing: see `decoders.keyframe.KeyFrameLoss`."""
@@ -70,8 +79,8 @@ class BinnedPose(nn.Module):
         """{"place", "turn", "grip", "rest": (B,)} against a posture `target` (B 5) and held values `rest`."""
         *axes, turn, other = self(context)
         share = ((target[:, :3] - self.centre) / self.reach + 1) / 2
-        bins = (share * self.config.bins).floor().clamp(0, self.config.bins - 1).long()
-        place = [F.cross_entropy(axis, bins[:, index], reduction="none") for index, axis in enumerate(axes)]
+        wanted = _blurred(share * self.config.bins, self.config.bins, self.config.spread)
+        place = [F.cross_entropy(axis, wanted[:, index], reduction="none") for index, axis in enumerate(axes)]
         terms = {"place": torch.stack(place).mean(0)}
         if self.turns:
             angle = torch.remainder(target[:, 3], 2 * torch.pi) / (2 * torch.pi)
@@ -107,6 +116,21 @@ class BinnedPose(nn.Module):
         if prefix is not None:
             chunks[:, :, : prefix.shape[1]] = prefix[:, None]
         return chunks
+
+
+def _hills(bump: Tensor, bins: int) -> Sequence[Tensor]:
+    """Three parabolas (B bins) round places and of widths that `bump` (B 6) gives; flat and central at zero."""
+    place, width = bump.unflatten(-1, (3, 2)).unbind(-1)
+    middles = torch.arange(bins, device=bump.device) + 0.5
+    far = (middles - (place + 1)[..., None] * bins / 2) / (bins / 8 * torch.exp(-width)[..., None])
+    return (-(far**2) / 2).unbind(1)
+
+
+def _blurred(along: Tensor, bins: int, spread: float) -> Tensor:
+    """Shares (B 3 bins) that sum to one, Gaussians of `spread` bins round places `along` (B 3), in bins."""
+    middles = torch.arange(bins, device=along.device) + 0.5
+    far = (middles - along.clamp(0.5, bins - 0.5)[..., None]) / spread
+    return (-(far**2) / 2).softmax(-1)
 
 
 def _drawn(logits: Tensor, n: int, rng: torch.Generator | None, *, circular: bool) -> Tensor:

@@ -1,13 +1,14 @@
-"""Things in a picture as tokens: small windows round places that a learned detector proposes (vis.obj_crops).
+"""Things in a picture as tokens: small windows round places that a detector proposes (vis.obj_crops).
 
-Every proposal is a window, a place and a size, as a detector's box would be (VIMA, Jiang et al. 2022, crops of a mask
-R-CNN); here the detector is learned with the policy, through the places. The one thing to watch: a proposal is a mean
-over the whole map, so in the beginning all lie near the middle.
+Every proposal is a window, a place and how sure the detector is, as a detector's box would be (VIMA, Jiang et al. 2022,
+crops of a mask R-CNN). Here the detector is the shared keypoint eye, which another run can have taught (`eyes_from`),
+as theirs was trained before the policy. The one thing to watch: places move with what the policy learns, so a window
+can slide off the thing that it showed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,63 +16,54 @@ from torch import Tensor, nn
 
 from embodia.core.specs import ObservationSpec
 from embodia.core.types import Observation, TokenGroup
-from embodia.nn.image import Scaling, pick_cameras, scale_pixels
-from embodia.nn.keypoints import SpatialSoftmax
+from embodia.parts.encoders.keypoint_stem import QUICK_EYES, KeypointStemConfig, SteeredKeypoints
 
 
 @dataclass(frozen=True, kw_only=True)
 class CropConfig:
-    """`count` proposals a camera, windows of `size` pixels, `share` of the picture's side wide."""
+    """Windows of `size` pixels, `share` of the picture's side wide, one a keypoint of `detector` and camera.
 
-    count: int = 8
+    `told` lets the sentence steer the detector.
+    """
+
+    detector: KeypointStemConfig = field(default_factory=lambda: QUICK_EYES)
+    told: bool = True
     size: int = 16
     share: float = 0.25
-    channels: int = 48
-    scaling: Scaling = "symmetric"
+    hidden: int = 128
 
 
 class ObjectCrops(nn.Module):
-    """The newest pictures to the group "objects", (B cameras * count width)."""
+    """The newest pictures to the group "objects", (B cameras * (1 + keypoints) width).
+
+    First of a camera stands one token of where all its proposals lie: a transformer that has to pick a place out of
+    many tokens needs far more training to begin.
+    """
 
     def __init__(self, config: CropConfig, spec: ObservationSpec, width: int) -> None:
         super().__init__()
-        self.config, self.cameras = config, spec.camera_names
-        wide = config.channels
-        self.looks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(3, wide // 2, 5, 2, 2),
-                nn.GELU(),
-                nn.Conv2d(wide // 2, wide, 3, 2, 1),
-                nn.GELU(),
-                SpatialSoftmax(wide, config.count),
-            )
-            for _ in self.cameras
-        )
-        cells = (config.size // 4) ** 2
-        self.window = nn.Sequential(
-            nn.Conv2d(3, wide, 4, 2, 1), nn.GELU(), nn.Conv2d(wide, wide, 4, 2, 1), nn.GELU(), nn.Flatten()
-        )
-        self.content = nn.Linear(cells * wide, width)
-        self.place = nn.Sequential(nn.Linear(2, width), nn.GELU(), nn.Linear(width, width))
-        self.which = nn.Parameter(0.1 * torch.randn(len(self.cameras), config.count, width))
-        self.tokens = len(self.cameras) * config.count
+        self.config = config
+        self.detector = SteeredKeypoints(config.detector, replace(spec, language=spec.language and config.told), width)
+        self.detector.only_finds()
+        self.content = nn.Sequential(nn.Linear(3 * config.size**2, config.hidden), nn.GELU())
+        self.out = nn.Linear(config.hidden, width)
+        self.place = nn.Sequential(nn.Linear(3, width), nn.GELU(), nn.Linear(width, width))
+        self.tokens = len(spec.cameras) * (1 + config.detector.keypoints)
+        self.which = nn.Parameter(torch.randn(self.tokens, width))
 
     def forward(self, observation: Observation) -> TokenGroup:
         """Proposals, camera by camera."""
-        rows = [
-            self._things(scale_pixels(picture[:, -1], self.config.scaling), look) + self.which[index]
-            for index, (picture, look) in enumerate(
-                zip(pick_cameras(observation.images, self.cameras), self.looks, strict=True)
-            )
+        things = [
+            torch.cat([where[:, None], self._things(picture, found)], dim=1)
+            for picture, found, where in self.detector.find(observation)
         ]
-        return TokenGroup(name="objects", tokens=torch.cat(rows, dim=1), mask=None, attends_to=("objects",))
+        tokens = torch.cat(things, dim=1)
+        return TokenGroup(name="objects", tokens=tokens, mask=None, attends_to=("objects",), position=self.which)
 
-    def _things(self, picture: Tensor, look: nn.Module) -> Tensor:
-        place: Tensor = look(picture)
-        seen = windows(picture, place, self.config.size, self.config.share)
-        content = self.content(self.window(seen.flatten(0, 1))).unflatten(0, place.shape[:2])
-        found: Tensor = content + self.place(place)
-        return found
+    def _things(self, picture: Tensor, found: Tensor) -> Tensor:
+        seen = windows(picture, found[..., :2].to(picture.dtype), self.config.size, self.config.share)
+        things: Tensor = self.out(self.content(seen.flatten(2))) + self.place(found.to(picture.dtype))
+        return things
 
 
 def windows(picture: Tensor, place: Tensor, size: int, share: float) -> Tensor:

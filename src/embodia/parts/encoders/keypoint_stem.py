@@ -89,6 +89,18 @@ class SteeredKeypoints(nn.Module):
             position=self.position.repeat(steps, 1),
         )
 
+    def find(self, observation: Observation) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """A camera each: its newest pictures (B 3 H W), scaled; keypoints in them (B keypoints 3); a token of these."""
+        pictures = pick_cameras(observation.images, self.cameras)
+        condition = self._condition(observation, len(pictures[0]))
+        newest = [scale_pixels(picture[:, -1], self.scaling) for picture in pictures]
+        return [(picture, *stem.find(picture, condition)) for stem, picture in zip(self.stems, newest, strict=True)]  # type: ignore[operator]
+
+    def only_finds(self) -> None:
+        """Leave the grid and the positions of tokens untrained, where `find` alone is called."""
+        for unused in (self.position, *(weight for stem in self.stems for weight in stem.grid.parameters())):  # type: ignore[union-attr]
+            unused.requires_grad_(False)
+
     def inherit(self, taught: Mapping[str, Tensor]) -> float:
         """Take the tensors of a taught eye's state that have the shape of ours; the share of our numbers taken.
 
