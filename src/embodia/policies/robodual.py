@@ -6,7 +6,7 @@ Source: arXiv 2410.08001; specialist as in the public code
 Composition: bb.vlm(OpenVLA 7B) -> head.regress -> link.traj + link.plan_tokens -> bb.dit(20M specialist) ->
   head.diffusion [train: obj.reg above, obj.eps below] [run: run.async]
 Published: 20 M trainable parameters of the specialist, rounded; 26.7 % over OpenVLA on real tasks; CALVIN 3.66
-Ours: not yet measured; command: embodia bench zoo --policy robodual
+Ours: 33 % (27-40, n 200) on Desk, tiny: results/zoo/robodual.json; command: embodia bench zoo --policy robodual
 Deviations: the generalist's actions are regressed, where OpenVLA speaks discrete ones; the specialist sees RGB alone,
   through a ResNet that learns, in the public code a frozen DINO ViT-S; tiny sees through keypoints and estimates states
   to come.

@@ -6,7 +6,7 @@ Source: arXiv 2501.15830
 Composition: vis.vit(siglip) + geo.ego3d -> bb.vlm(paligemma2) -> tok.grid(3 tokens a step, 8194 cells, chunk 4) ->
   head.ar [train: obj.ce]
 Published: a model of about 4 B with its depth network; LIBERO 88 / 90 / 79 / 56 %
-Ours: not yet measured; command: embodia bench zoo --policy spatialvla
+Ours: 64 % (57-70, n 200) on Desk, tiny: results/zoo/spatialvla.json; command: embodia bench zoo --policy spatialvla
 Deviations: depth comes from the camera where the contract has it, not from an estimate, and without depth only pictures
   are read; one grid for one body; cells have a table of their own, not rows of the language model's; tiny and small see
   the state; tiny sees through keypoints that the sentence steers, without places, and estimates states to come.
