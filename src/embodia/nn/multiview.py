@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from embodia.nn.detr import EncoderLayer, LayerSizes
+from embodia.nn.keypoint_stem import folded_map
 from embodia.nn.ortho import axes, render
 
 CHANNELS = 9
@@ -28,7 +29,7 @@ class ViewConfig:
     views: tuple[str, ...] = ("top", "front", "right")
     size: int = 32
     patch: int = 8
-    stem: int = 40
+    stem: int = 32
     layers: LayerSizes = field(
         default_factory=lambda: LayerSizes(width=128, heads=4, hidden=384, dropout=0.0, pre_norm=True)
     )
@@ -51,12 +52,7 @@ class ViewNet(nn.Module):
         width, count = config.layers.width, len(config.views)
         self.config = config
         self.register_buffer("views", axes(config.views), persistent=False)
-        self.stem = nn.Sequential(
-            nn.Conv2d(CHANNELS, config.stem, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(config.stem, config.stem, 3, padding=1),
-            nn.GELU(),
-        )
+        self.stem = PixelStem(config)
         self.patches = nn.Conv2d(config.stem, width, config.patch, stride=config.patch)
         self.place = nn.Parameter(0.02 * torch.randn(config.grid**2, width))
         self.side = nn.Parameter(0.02 * torch.randn(count, 1, width))
@@ -82,6 +78,28 @@ class ViewNet(nn.Module):
             x = layer(x, place, None)
         x = self.norm(x)
         return x[:, :count], x[:, count:], early.unflatten(0, (batch, sides))
+
+
+class PixelStem(nn.Module):
+    """Drawings (N CHANNELS size size) to features of every pixel (N stem size size), without norms."""
+
+    def __init__(self, config: ViewConfig) -> None:
+        super().__init__()
+        wide = config.stem
+        self.layers = nn.ModuleList(nn.Conv2d(a, wide, 3, 1, 1) for a in (CHANNELS, wide))
+        for layer in self.layers:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, drawings: Tensor) -> Tensor:
+        """Features of every pixel."""
+        return folded_map(drawings, 1, self.layers)
+
+
+def in_rows(early: Tensor) -> Tensor:
+    """Features of every pixel of all views, (B V C h w), as tokens (B V*h*w C)."""
+    return early.permute(0, 1, 3, 4, 2).flatten(1, 3)
 
 
 def pictures(cloud: Tensor, views: Tensor, centre: Tensor, half: Tensor, size: int) -> Tensor:

@@ -8,7 +8,8 @@ Composition: geo.backproject -> geo.ortho(3 views) -> bb.vlm(paligemma) -> head.
 Published: RLBench 88.2 % over 18 tasks; PaliGemma 3B and heads, no count of the whole
 Ours: not yet measured; command: embodia bench zoo --policy bridgevla
 Deviations: one look, without the second one at a smaller cube; the first stage (heat maps of named objects) is left
-  out; no pretrained weights are shipped; tiny and small see through a small tower
+  out; no pretrained weights are shipped; tiny and small see through a small tower, and tiny's heat is also asked of
+  the drawings' pixels by the sentence, in place of pre-training
 """
 
 from __future__ import annotations
@@ -28,28 +29,32 @@ from embodia.nn.transformer import TransformerConfig
 from embodia.parts.compose import Composition, Inference, Parts, chunked
 from embodia.parts.decoders.keyframe import KeyFrameConfig, KeyFrameDecoder, KeyFrameLoss
 from embodia.parts.encoders.cloud import ToolNow
-from embodia.parts.encoders.ortho import OrthoEyes, drawn_spec
+from embodia.parts.encoders.ortho import DrawnPixels, OrthoEyes, drawn_spec
 from embodia.parts.encoders.siglip import SiglipConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and choices; the defaults are the paper's. `views.patch` is the pixels a token of the eye stands for."""
+    """Sizes and choices; the defaults are the paper's. `views.patch` is the pixels a token of the eye stands for.
+
+    `pixels` lets the sentence ask the pixels of the drawings too, not only the words of the model.
+    """
 
     chunk: int = 24
     model: VlmConfig = field(default_factory=paligemma_3b)
     views: ViewConfig = field(default_factory=lambda: ViewConfig(size=224, patch=14))
     keys: KeyFrameConfig = field(default_factory=lambda: KeyFrameConfig(upsample=14, cells=64, spread=1.5))
+    pixels: bool = False
     inference: Inference = field(default_factory=Inference)
 
 
 def preset(size: str) -> Config:
-    """tiny 2.5 M and small 40 M see three drawings through a small tower; paper as published."""
+    """tiny 2.5 M and small 46 M see three drawings through a small tower; paper as published."""
     if size == "tiny":
         eye = SiglipConfig(width=128, depth=2, heads=4, hidden=384, patch=8, pixels=32)
         layers = TransformerConfig(width=160, depth=4, heads=4, kv_heads=4, head_dim=40, mlp_width=480)
         model = VlmConfig(vision=eye, camera_embedding=True, model=layers)
-        return Config(chunk=12, model=model, views=ViewConfig(), keys=KeyFrameConfig())
+        return Config(chunk=12, model=model, views=ViewConfig(), keys=KeyFrameConfig(), pixels=True)
     if size == "small":
         eye = SiglipConfig(width=384, depth=6, heads=6, hidden=1536, patch=14, pixels=112)
         layers = TransformerConfig(width=512, depth=8, heads=8, kv_heads=2, head_dim=64, mlp_width=2048)
@@ -68,6 +73,8 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     sides, size = config.views.views, config.views.size
     encoders, model = vision_language(config.model, drawn_spec(seen, sides, size))
     encoders["image"] = OrthoEyes(encoders["image"], sides, size, centre=centre, half=half)
+    if config.pixels:
+        encoders["early"] = DrawnPixels(config.views, centre=centre, half=half)
     decoder = KeyFrameDecoder(
         replace(config.keys, zoom=0.0),
         config.views,
@@ -78,6 +85,8 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
         half=half,
         width=config.model.model.width,
         read="image",
+        early=config.pixels,
+        told=tuple(name for name in ("state", "language") if name in encoders),
     )
     parts = Parts(
         encoders={**encoders, "tool": ToolNow(tool, state)},

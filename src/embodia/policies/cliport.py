@@ -27,10 +27,10 @@ __all__ = ["Config", "build", "preset"]
 
 
 def preset(size: str) -> Config:
-    """tiny 1 M on 32 pixels; small 9 M on 96; paper 160 pixels, 36 turns and a sentence of 1024 numbers."""
+    """tiny 1.7 M on 32 pixels; small 14 M on 96; paper 160 pixels, 36 turns and a sentence of 1024 numbers."""
     config = transporter.preset(size)
     if size == "tiny":
-        return replace(config, maps=PixelMapConfig(width=24, two_streams=True))
+        return replace(config, maps=PixelMapConfig(width=16, depth=3, two_streams=True))
     told = 1024 if size == "paper" else config.told
     return replace(config, maps=replace(config.maps, two_streams=True), told=told)
 

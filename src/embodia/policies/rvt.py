@@ -9,7 +9,8 @@ Variants: RVT-2 (arXiv 2406.08545): `stages=2`, a second look at a small cube ro
 Published: no parameter count is stated in the papers
 Ours: not yet measured; command: embodia bench zoo --policy rvt
 Deviations: the sentence is one frozen MiniLM vector, not CLIP's 77 tokens; heat maps are upsampled convexly in both
-  variants; a turn is about the vertical, as the control allows; a key frame is approached by a straight chunk of steps
+  variants, and the sentence also asks the pixels of the drawings directly; a turn is about the vertical, as the control
+  allows; a key frame is approached by a straight chunk of steps
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ class Config:
 
 
 def preset(size: str) -> Config:
-    """tiny 1.2 M with three views of 32 pixels; small 15 M with five of 110; paper as published."""
+    """tiny 1.3 M with three views of 32 pixels; small 23 M with five of 110; paper as published."""
     if size == "tiny":
-        return Config(chunk=12, views=ViewConfig(), keys=KeyFrameConfig())
+        return Config(chunk=12, views=ViewConfig(), keys=KeyFrameConfig(), jitter=0.0)
     if size == "small":
         layers = LayerSizes(width=320, heads=8, hidden=1280, dropout=0.0, pre_norm=True)
         views = ViewConfig(views=SIDES, size=110, patch=11, layers=layers, inside=3, across=4)
@@ -74,7 +75,16 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     further = ("state", "language") if seen.language else ("state",)
     keys = replace(config.keys, zoom=config.zoom if config.stages == 2 else 0.0)
     decoder = KeyFrameDecoder(
-        keys, config.views, tool, action, config.chunk, centre=centre, half=half, further=further, early=True
+        keys,
+        config.views,
+        tool,
+        action,
+        config.chunk,
+        centre=centre,
+        half=half,
+        further=further,
+        early=True,
+        told=further,
     )
     encoders = {
         "cloud": Cloud(seen),

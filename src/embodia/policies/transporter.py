@@ -8,7 +8,8 @@ Composition: bb.fcn(RGB-D from above) -> crop-correlation over rotations -> tok.
 Published: no parameter count
 Ours: not yet measured; command: embodia bench zoo --policy transporter
 Deviations: it acts in closed loop, towards the next key frame in small steps: the pick map while the gripper is open,
-  the place map while it holds something; heights are read off the map's features; a sentence multiplies the maps
+  the place map while it holds something; heights are read off the map's features; a sentence and where the tool is
+  multiply the maps
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from embodia.parts.encoders.language import LanguageToken
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and choices; the defaults are the paper's sizes, on a square view. `told` is the width of the sentence."""
+    """Sizes and choices; the defaults are the paper's sizes, on a square view. `told` is how wide what is told is."""
 
     chunk: int = 24
     maps: PixelMapConfig = field(
@@ -43,9 +44,9 @@ class Config:
 
 
 def preset(size: str) -> Config:
-    """tiny 0.8 M on 32 pixels; small 6 M on 96; paper 160 pixels and 36 turns."""
+    """tiny 1.2 M on 32 pixels; small 10 M on 96; paper 160 pixels and 36 turns."""
     if size == "tiny":
-        return Config(chunk=12, maps=PixelMapConfig(width=32))
+        return Config(chunk=12, maps=PixelMapConfig(width=16, depth=3))
     if size == "small":
         return Config(maps=PixelMapConfig(size=96, crop=36, turns=24, width=48, depth=3))
     return Config()
@@ -60,8 +61,7 @@ def build(contract: Contract, config: Config, statistics: Mapping[str, FeatureSt
     encoders: dict[str, nn.Module] = {"cloud": Cloud(seen), "tool": ToolNow(tool, state)}
     if seen.language:
         encoders["language"] = LanguageToken(config.told, position=False, deep=True)
-    told = config.told if seen.language else 0
-    decoder = PixelMaps(config.maps, tool, action, config.chunk, centre=centre, half=half, told=told)
+    decoder = PixelMaps(config.maps, tool, action, config.chunk, centre=centre, half=half, told=config.told)
     parts = Parts(
         encoders=encoders,
         decoder=decoder,

@@ -69,7 +69,7 @@ def test_a_second_look_is_finer(policy):
     two = make(PolicySpec(name="rvt", size="tiny", contract=BODY, config=config), statistics(BODY), seed=0).eval()
     batch = batch_of(two)
     assert "fine" in two.loss_terms(batch, torch.Generator().manual_seed(0))
-    assert sum(p.numel() for p in two.parameters()) > 1.8 * sum(p.numel() for p in policy.parameters())
+    assert sum(p.numel() for p in two.parameters()) > 1.7 * sum(p.numel() for p in policy.parameters())
     with torch.no_grad():
         context = two.context(batch.observation)
         fine = two.decoder.targets(context, two.decoder._maps(context), 1, None)[0]
@@ -78,7 +78,9 @@ def test_a_second_look_is_finer(policy):
     assert (fine[..., :3] - coarse[..., :3]).abs().max() <= 1.01 * two.decoder.reach / config.zoom
 
 
-def test_the_cube_moves_in_training_and_the_truth_moves_with_it(policy):
+def test_the_cube_moves_in_training_and_the_truth_moves_with_it():
+    config = replace(complete(PolicySpec(name="rvt", size="tiny", contract=BODY)).config, jitter=0.25)
+    policy = make(PolicySpec(name="rvt", size="tiny", contract=BODY, config=config), statistics(BODY), seed=0).eval()
     batch, net = batch_of(policy), policy.backbone
     still = policy.context(batch.observation).groups["cube"].tokens
     torch.testing.assert_close(still[:, 0], net.centre.expand(8, 3))

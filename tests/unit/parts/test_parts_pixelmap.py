@@ -24,6 +24,7 @@ PLAIN = gripper_arm()
 HEADING = replace(
     PLAIN.observation, state=(*PLAIN.observation.state, StatePart(name="heading", dim=3, units="normalized"))
 )
+TOLD = 8
 TURN = ActionPart(name="yaw", dim=1, representation="ee_rotation_delta", rotation="axis_angle", scale=0.1)
 TURNING = replace(PLAIN, observation=HEADING, action=replace(PLAIN.action, parts=(*PLAIN.action.parts, TURN)))
 
@@ -33,7 +34,7 @@ def decoder(body=TURNING, **changes):
     tool = tool_of(body)
     config = PixelMapConfig(size=16, crop=6, turns=8, key=4, width=8, **changes)
     cube = {"centre": torch.tensor([0.4, 0.0, 0.2]), "half": torch.tensor(0.5)}
-    return PixelMaps(config, tool, Normalizer(tool.dim, "mean_std", None), 40, **cube).eval()
+    return PixelMaps(config, tool, Normalizer(tool.dim, "mean_std", None), 40, told=TOLD, **cube).eval()
 
 
 def context(place=(0.4, 0.0, 0.2), turn=0.0, opening=1.0):

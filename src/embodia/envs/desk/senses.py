@@ -28,6 +28,8 @@ from embodia.envs.protocol import CameraView
 SENSES = ("rgb", "depth", "segmentation", "points", "wrench", "touch")
 POINTS = 1024
 """How many points a cloud has."""
+BARE, BARE_M = 0.25, 0.003
+"""The share of a cloud that may lie on the bare table or floor as long as there are others, and up to which height."""
 ROOM_M = ((-0.6, 0.8), (-0.75, 0.75), (-0.02, 0.8))
 """Where a point counts, x y z: the backdrop is not part of a cloud."""
 WIDE_ROOM_M = ((-1.6, 1.6), (-1.6, 1.6), (-0.02, 1.0))
@@ -159,7 +161,7 @@ class Senses:
         return kept[id(world.model)][1]
 
     def _cloud(self, world: World, frames: Mapping[str, Frame]) -> npt.NDArray[np.float32]:
-        """`POINTS` points of all views, evenly taken: x y z (m) in the frame of the first mount, r g b in 0..1."""
+        """`POINTS` points of all views: x y z (m) in the frame of the first mount, r g b in 0..1."""
         raster, parts = self._raster(world), []
         room = WIDE_ROOM_M if world.body.wheels else ROOM_M
         for name, frame in frames.items():
@@ -170,10 +172,23 @@ class Senses:
         whole = np.concatenate(parts)
         if not len(whole):
             return np.zeros((POINTS, 6), np.float32)
-        cloud = whole[np.linspace(0, len(whole) - 1, POINTS).round().astype(np.int64)]
+        cloud = whole[_kept(whole[:, 2] < BARE_M)]
         mount = world.arms[0].base
         cloud[:, :3] = (cloud[:, :3] - world.data.xpos[mount]) @ world.data.xmat[mount].reshape(3, 3)
         return cloud.astype(np.float32)
+
+
+def _kept(bare: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Which of the points (N,) a cloud takes, evenly of each kind: few of those on the `bare` ground."""
+    ground, raised = np.flatnonzero(bare), np.flatnonzero(~bare)
+    few = min(len(ground), max(round(BARE * POINTS), POINTS - len(raised))) if len(raised) else POINTS
+    taken = [_evenly(ground, few), _evenly(raised, POINTS - few)]
+    return np.sort(np.concatenate(taken))
+
+
+def _evenly(ids: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    """`count` of the ids, some of them twice where there are fewer."""
+    return ids[np.linspace(0, len(ids) - 1, count).round().astype(np.int64)] if count else ids[:0]
 
 
 def _depth_spec(view: CameraView) -> SenseSpec:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from embodia.core.protocols import Groups
 from embodia.core.types import TokenGroup
-from embodia.nn.multiview import ViewConfig, ViewNet
+from embodia.nn.multiview import ViewConfig, ViewNet, in_rows
 
 
 class MultiView(nn.Module):
@@ -51,6 +51,5 @@ class MultiView(nn.Module):
         }
         picture = TokenGroup(name="views", tokens=views, mask=None, attends_to=seen)
         cube = TokenGroup(name="cube", tokens=centre[:, None], mask=None, attends_to=("cube",))
-        pixels = early.permute(0, 1, 3, 4, 2).flatten(1, 3)
-        first = TokenGroup(name="early", tokens=pixels, mask=None, attends_to=("early",))
+        first = TokenGroup(name="early", tokens=in_rows(early), mask=None, attends_to=("early",))
         return {**groups, **changed, "views": picture, "cube": cube, "early": first}, cache

@@ -39,7 +39,7 @@ class KeyFrameConfig:
     """
 
     upsample: int = 8
-    cells: int = 24
+    cells: int = 32
     spread: float = 1.0
     turns: int = 72
     hidden: int = 256
@@ -51,7 +51,8 @@ class KeyFrameDecoder(nn.Module):
     """Tokens of views (B V*g*g D) in the group `read`, with the groups "tool" and "cloud", to chunks.
 
     `views` names the sides as they lie in the tokens, `further` the groups that a second stage reads besides; `early`
-    says that there is a group "early" of the features of every pixel, as fine as the heat maps.
+    says that there is a group "early" of the features of every pixel of the drawings. These are asked too, by the mean
+    of all tokens and of each group of `told`: a question that knows the sentence finds a thing in a few hundred steps.
     """
 
     sides: Tensor
@@ -72,16 +73,18 @@ class KeyFrameDecoder(nn.Module):
         read: str = "views",
         further: tuple[str, ...] = (),
         early: bool = False,
+        told: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.config, self.tool, self.units, self.chunk = config, tool, Shared(units), chunk
-        self.read, self.further, self.grid = read, further, views.grid
+        self.read, self.further, self.told, self.grid = read, further, told, views.grid
         self.register_buffer("sides", axes(views.views), persistent=False)
         self.register_buffer("centre", centre)
         self.register_buffer("reach", half)
         width = width or views.layers.width
         self.heat = ConvexUpsample(width, config.upsample)
-        self.ask = nn.Linear(width, views.stem) if early else None
+        self.ask = _question((1 + len(told)) * width, config.hidden, views.stem) if early else None
+        self.sharpness = nn.Parameter(torch.tensor(1.0)) if early else None
         self.net = ViewNet(views) if config.zoom else None
         self.fine = ConvexUpsample(width, config.upsample) if config.zoom else None
         self.turns = config.turns if tool.turn >= 0 else 0
@@ -103,7 +106,7 @@ class KeyFrameDecoder(nn.Module):
         maps, (centre, half) = self._maps(context), self._cube(context, len(target))
         place = target[:, None, :3]
         seen = project(place, self.sides, centre, half)[:, :, 0, :2]
-        heat = self._heat(self.heat, maps, self._early(context))
+        heat = self._heat(context, self.heat, maps, self._early(context))
         terms = {"heat": heat_loss(heat, seen, self.config.spread)}
         terms |= self._other_losses(self._others(maps, place, centre)[:, 0], target, rest)
         if self.net is not None and self.fine is not None:
@@ -111,7 +114,7 @@ class KeyFrameDecoder(nn.Module):
             away = (uniform((len(target), 3), target, rng) * 2 - 1) * self.config.wide * small[:, None]
             finer, early = self._zoomed(context, target[:, :3] + away, small)
             seen = project(place, self.sides, target[:, :3] + away, small)[:, :, 0, :2]
-            terms["fine"] = heat_loss(self._heat(self.fine, finer, early), seen, self.config.spread)
+            terms["fine"] = heat_loss(self._heat(context, self.fine, finer, early), seen, self.config.spread)
         return terms
 
     @torch.no_grad()
@@ -136,9 +139,8 @@ class KeyFrameDecoder(nn.Module):
     def targets(self, context: Context, maps: Tensor, n: int, rng: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Postures (B n 5) at the next key frame, and the values held until then (B n R)."""
         centre, half = self._cube(context, len(maps))
-        place = lift(
-            self._heat(self.heat, maps, self._early(context)), self.sides, centre, half, self.config.cells, n, rng
-        )
+        heat = self._heat(context, self.heat, maps, self._early(context))
+        place = lift(heat, self.sides, centre, half, self.config.cells, n, rng)
         if self.net is not None and self.fine is not None:
             place = torch.stack([self._finer(context, place[:, index], half) for index in range(n)], dim=1)
         turn, grip, rest = self._others(maps, place, centre).split(self.sizes_used, dim=-1)
@@ -156,7 +158,7 @@ class KeyFrameDecoder(nn.Module):
 
     def _finer(self, context: Context, place: Tensor, half: Tensor) -> Tensor:
         small = half / self.config.zoom
-        heat = self._heat(self.fine, *self._zoomed(context, place, small))  # type: ignore[arg-type]
+        heat = self._heat(context, self.fine, *self._zoomed(context, place, small))  # type: ignore[arg-type]
         return lift(heat, self.sides, place, small, self.config.cells, 1, None)[:, 0]
 
     def _zoomed(self, context: Context, place: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
@@ -185,13 +187,15 @@ class KeyFrameDecoder(nn.Module):
         found: Tensor = self.other(torch.cat([local, whole], dim=-1))
         return found
 
-    def _heat(self, upsample: nn.Module, maps: Tensor, early: Tensor | None) -> Tensor:
-        """Upsampled heat, and how much every pixel looks like what the whole asks for."""
+    def _heat(self, context: Context, upsample: nn.Module, maps: Tensor, early: Tensor | None) -> Tensor:
+        """Upsampled heat, and how much every pixel looks like what is asked for."""
         heat: Tensor = upsample(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
         if early is None or self.ask is None:
             return heat
-        asked = self.ask(maps.mean((1, 3, 4)))
-        return heat + torch.einsum("bvchw,bc->bvhw", early, asked)
+        known = [maps.mean((1, 3, 4)), *(context.groups[name].tokens.mean(1) for name in self.told)]
+        response = torch.einsum("bvchw,bc->bvhw", early, self.ask(torch.cat(known, dim=-1)))
+        spread, middle = torch.std_mean(response, dim=(-2, -1), keepdim=True)
+        return heat + self.sharpness * (response - middle) / (spread + 0.05)
 
     def _early(self, context: Context) -> Tensor | None:
         if self.ask is None:
@@ -211,6 +215,10 @@ class KeyFrameDecoder(nn.Module):
         """The cube that was looked at, which a backbone may have moved."""
         moved = context.groups.get("cube")
         return self.centre.expand(batch, 3) if moved is None else moved.tokens[:, 0], self.reach.expand(batch)
+
+
+def _question(width: int, hidden: int, stem: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, stem))
 
 
 class KeyFrameLoss(nn.Module):

@@ -51,7 +51,10 @@ class PixelMapConfig:
 
 
 class PixelMaps(nn.Module):
-    """Groups "cloud", "tool" and, with `told` > 0, "language" (B 1 told) to chunks."""
+    """Groups "cloud", "tool" and, if there is one, "language" (B 1 told) to chunks.
+
+    Networks are told the sentence and where the tool is: what comes next depends on what was done already.
+    """
 
     sides: Tensor
     centre: Tensor
@@ -67,7 +70,7 @@ class PixelMaps(nn.Module):
         *,
         centre: Tensor,
         half: Tensor,
-        told: int = 0,
+        told: int,
     ) -> None:
         super().__init__()
         self.config, self.tool, self.units, self.chunk = config, tool, Shared(units), chunk
@@ -78,6 +81,7 @@ class PixelMaps(nn.Module):
         self.register_buffer("reach", half.clone())
         sizes = {"width": config.width, "depth": config.depth, "blocks": config.blocks}
         spatial = 0 if config.two_streams else told
+        self.hand = nn.Sequential(nn.Linear(5, told), nn.GELU(), nn.Linear(told, told))
         self.key = Hourglass(CHANNELS, self.turns + config.key, told=spatial, **sizes)
         self.query = Hourglass(CHANNELS, config.key, told=spatial, **sizes)
         self.semantic = Hourglass(CHANNELS, 0, told=told, **sizes) if config.two_streams else None
@@ -140,7 +144,7 @@ class PixelMaps(nn.Module):
         batch = len(cloud)
         view = pictures(cloud, self.sides, self.centre.expand(batch, 3), self.reach.expand(batch), self.config.size)
         low = view[:, 0]
-        told = context.groups["language"].tokens[:, 0] if "language" in context.groups else None
+        told = self._told(context)
         lateral = None if self.semantic is None else self.semantic.maps(low, told)
         features = self.key.maps(low, told, lateral)[-1]
         pick, key = self.key.out(features).split((self.turns, self.config.key), dim=1)
@@ -150,6 +154,11 @@ class PixelMaps(nn.Module):
         fits = correlate(key, turned_crops(query, hand, self.angles, self.config.crop))
         open_now = torch.sigmoid(_SHARP * (now[:, 4] - OPEN))[:, None, None, None]
         return open_now * pick + (1 - open_now) * fits, features, low
+
+    def _told(self, context: Context) -> Tensor:
+        now = context.groups["tool"].tokens[:, 0]
+        told: Tensor = self.hand(torch.cat([(now[:, :3] - self.centre) / self.reach, now[:, 3:]], dim=-1))
+        return told + context.groups["language"].tokens[:, 0] if "language" in context.groups else told
 
     def _others(self, context: Context, features: Tensor, low: Tensor, seen: Tensor) -> Tensor:
         """(B n 2 + rest): height, gripper and what is held, read at cells (B n 2)."""

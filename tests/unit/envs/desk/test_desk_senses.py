@@ -12,7 +12,7 @@ from embodia.core.errors import UnknownNameError
 from embodia.envs import EnvConfig
 from embodia.envs.desk import feel
 from embodia.envs.desk.scenes import Scene, Thing
-from embodia.envs.desk.senses import segments
+from embodia.envs.desk.senses import POINTS, _kept, segments
 from embodia.envs.desk.world import World
 from embodia.envs.protocol import CameraView
 from embodia.generate.experts._desk_motion import go, stay
@@ -148,3 +148,13 @@ def test_faithful_and_fast_pictures_show_the_same(env):
         pictures.append(other.observe().images["front"][0, 0].astype(float))
         other.close()
     assert np.abs(pictures[0] - pictures[1]).mean() < 20
+
+
+@pytest.mark.parametrize(
+    ("ground", "raised", "expected"), [(9000, 3000, 256), (9000, 500, 524), (100, 3000, 100), (50, 0, 1024), (0, 9, 0)]
+)
+def test_a_cloud_takes_little_of_the_bare_ground(ground, raised, expected):
+    bare = np.concatenate([np.ones(ground, bool), np.zeros(raised, bool)])
+    taken = _kept(bare)
+    assert len(taken) == POINTS and bare[taken].sum() == expected
+    assert np.ptp(taken[bare[taken]]) == ground - 1 if expected > 1 else True
