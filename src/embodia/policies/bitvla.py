@@ -6,7 +6,7 @@ Source: arXiv 2506.07530
 Composition: bb.bitlinear(vis.vit siglip L -> fuse.projector(2 layers) -> bb.vlm(BitNet b1.58 2B4T)) -> head.parallel ->
   head.regress(L1) [train: obj.reg; pt.qat, obj.distil of the eye]
 Published: 3.0 B parameters as printed, 1.4 GB of memory; LIBERO 97 / 100 / 94 / 88 %
-Ours: not yet measured; command: embodia bench zoo --policy bitvla
+Ours: 64 % (57-70, n 200) on Desk, tiny: results/zoo/bitvla.json; command: embodia bench zoo --policy bitvla
 Deviations: the eye is rounded from the start, not taught by a full one; rounding is done in every pass, so weights take
   1.58 bits only once they are packed (`nn.bitlinear.packed_bits`); tiny and small round our own layers, read the
   sentence as one frozen MiniLM vector; tiny sees through full keypoints and estimates states to come.

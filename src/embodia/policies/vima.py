@@ -6,7 +6,7 @@ Source: arXiv 2210.03094
 Composition: vis.obj_crops + txt.t5(frozen) -> fuse.xattn -> bb.encoder -> head.ar over bins -> act.space(key-frame)
   [train: obj.ce]
 Published: 2 to 200 M parameters without the frozen prompt encoder
-Ours: 4 % (2-8, n 200) on Desk, tiny: results/zoo/vima.json; command: embodia bench zoo --policy vima
+Ours: 36 % (30-43, n 200) on Desk, tiny: results/zoo/vima.json; command: embodia bench zoo --policy vima
 Deviations: prompts are sentences, without pictures in them; things are proposed by a keypoint eye that goes on
   learning with the policy (below the paper's size the sentence steers it), not by a mask R-CNN, and one token a camera
   says where all of them lie; one moment is seen, not the whole history; the next key frame is said, not a pick and a
