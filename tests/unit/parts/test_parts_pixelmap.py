@@ -111,3 +111,14 @@ def test_it_learns_where_to_go(name):
     wanted = ahead[:, 0, :2] - batch.observation.state[:, -1, :2]
     along = torch.nn.functional.cosine_similarity(chunk[..., :2].mean(1), wanted)
     assert along.median() > 0.9
+
+
+def test_what_is_told_moves_the_map_and_the_turn():
+    model = decoder()
+    here, there = (model._heat(context(place=place))[0] for place in ((0.4, 0.0, 0.2), (0.4, 0.0, 0.35)))
+    assert not torch.allclose(here, there), "the network knows where the hand is"
+    with torch.no_grad():
+        model.turn.bias[3] += 100.0
+    turned = model._heat(context())[0]
+    torch.testing.assert_close(turned[:, 3] - here[:, 3], torch.full_like(here[:, 3], 100.0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(turned[:, :3], here[:, :3])

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from embodia.core.errors import ShapeError
 from embodia.core.protocols import Context
 from embodia.core.types import ActionChunk, Batch
-from embodia.nn.heatmap import ConvexUpsample, heat_loss, lift, near_best
+from embodia.nn.heatmap import ConvexUpsample, heat_loss, lift, near_best, standard
 from embodia.nn.multiview import ViewConfig, ViewNet
 from embodia.nn.noise import uniform
 from embodia.nn.normalize import Normalizer
@@ -194,8 +194,7 @@ class KeyFrameDecoder(nn.Module):
             return heat
         known = [maps.mean((1, 3, 4)), *(context.groups[name].tokens.mean(1) for name in self.told)]
         response = torch.einsum("bvchw,bc->bvhw", early, self.ask(torch.cat(known, dim=-1)))
-        spread, middle = torch.std_mean(response, dim=(-2, -1), keepdim=True)
-        return heat + self.sharpness * (response - middle) / (spread + 0.05)
+        return heat + self.sharpness * standard(response)
 
     def _early(self, context: Context) -> Tensor | None:
         if self.ask is None:

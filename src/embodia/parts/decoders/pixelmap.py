@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from embodia.core.protocols import Context
 from embodia.core.types import ActionChunk
+from embodia.nn.heatmap import standard
 from embodia.nn.hourglass import Hourglass, correlate, turned_crops
 from embodia.nn.multiview import CHANNELS, pictures
 from embodia.nn.noise import uniform
@@ -53,7 +54,8 @@ class PixelMapConfig:
 class PixelMaps(nn.Module):
     """Groups "cloud", "tool" and, if there is one, "language" (B 1 told) to chunks.
 
-    Networks are told the sentence and where the tool is: what comes next depends on what was done already.
+    Networks are told the sentence and where the tool is: what comes next depends on what was done already. That also
+    asks the map's cells directly and says the turn, which is learned sooner than by what it multiplies on the way.
     """
 
     sides: Tensor
@@ -85,6 +87,9 @@ class PixelMaps(nn.Module):
         self.key = Hourglass(CHANNELS, self.turns + config.key, told=spatial, **sizes)
         self.query = Hourglass(CHANNELS, config.key, told=spatial, **sizes)
         self.semantic = Hourglass(CHANNELS, 0, told=told, **sizes) if config.two_streams else None
+        self.ask = nn.Linear(told, config.width)
+        self.turn = nn.Linear(told, self.turns)
+        self.sharpness = nn.Parameter(torch.tensor(1.0))
         self.rest = max(1, len(tool.rest))
         reads = config.width + 6
         self.other = nn.Sequential(nn.Linear(reads, config.hidden), nn.GELU(), nn.Linear(config.hidden, 2 + self.rest))
@@ -153,7 +158,9 @@ class PixelMaps(nn.Module):
         hand = self._seen(now[:, None, :3])[:, 0]
         fits = correlate(key, turned_crops(query, hand, self.angles, self.config.crop))
         open_now = torch.sigmoid(_SHARP * (now[:, 4] - OPEN))[:, None, None, None]
-        return open_now * pick + (1 - open_now) * fits, features, low
+        asked = standard(torch.einsum("bchw,bc->bhw", features, self.ask(told)))
+        level = (self.sharpness * asked)[:, None] + self.turn(told)[..., None, None]
+        return open_now * pick + (1 - open_now) * fits + level, features, low
 
     def _told(self, context: Context) -> Tensor:
         now = context.groups["tool"].tokens[:, 0]
