@@ -87,7 +87,8 @@ def test_an_open_hand_picks_and_a_closed_one_places():
         model.query.out.weight.zero_()
         model.query.out.bias.zero_()
     torch.testing.assert_close(model._heat(context(opening=1.0))[0], open_heat, atol=0.3, rtol=0.2)
-    assert model._heat(context(opening=0.1))[0].abs().max() < 0.01 * closed_heat.abs().max() + 1e-3
+    fits = [heat - heat[:, :1] for heat in (closed_heat, model._heat(context(opening=0.1))[0])]
+    assert fits[0].std((-2, -1)).max() > 20 * fits[1].std((-2, -1)).max(), "without crops all turns fit alike"
 
 
 @pytest.mark.parametrize("name", ["transporter", "cliport"])
