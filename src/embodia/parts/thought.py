@@ -8,7 +8,7 @@ group at all, as if nobody had thought, so a policy trained on both can act eith
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -105,16 +105,23 @@ class Thought(nn.Module):
         last = torch.full((len(like), 1), self.spelling.start, dtype=torch.long, device=like.device)
         going = torch.ones(len(like), dtype=torch.bool, device=like.device)
         rows: list[Tensor] = []
+        heard: list[Tensor] = []
+        real: list[Tensor] = []
         for _ in range(min(self.config.length, self.spelling.length)):
             context = context.extend({self.name: self._group(context, last, going[:, None])})
-            last = self._choose(self.words.logits(context.groups[self.name].tokens[:, -1]).float(), rng)[:, None]
+            heard.append(context.groups[self.name].tokens)
+            real.append(going[:, None])
+            last = self._choose(self.words.logits(heard[-1][:, -1]).float(), rng)[:, None]
             last = torch.where(going[:, None], last, self.spelling.end)
             going = going & (last[:, 0] != self.spelling.end)
             rows.append(last)
             if not bool(going.any()):
                 break
         found = torch.cat(rows, dim=1).tolist()
-        return context, tuple(self.spelling.decode(row) for row in found)
+        whole = replace(context.groups[self.name], tokens=torch.cat(heard, dim=1), mask=torch.cat(real, dim=1))
+        return replace(context, groups={**context.groups, self.name: whole}), tuple(
+            self.spelling.decode(row) for row in found
+        )
 
     def _spelled(self, texts: Sequence[str], context: Context) -> tuple[Tensor, Tensor]:
         """Ids and which are real, (B L) each, cut to the longest; rows of "" have none."""

@@ -125,6 +125,9 @@ def test_what_was_learned_is_said_and_the_action_sees_the_same():
     probe = TokenGroup(name="action", tokens=torch.ones(2, 1, 32), mask=None, attends_to=("image", "thought", "action"))
     first, second = (one.extend({"action": probe}).groups["action"].tokens for one in (after, taught))
     assert torch.allclose(first, second, atol=1e-4)
+    spoken, true = after.groups["thought"], taught.groups["thought"]
+    assert torch.equal(spoken.mask, true.mask), "a head may read the group itself"
+    torch.testing.assert_close(spoken.tokens[true.mask], true.tokens[true.mask], atol=1e-4, rtol=1e-4)
     again, repeated = mind.speak(context(model=model), None, said)
     third = again.extend({"action": probe}).groups["action"].tokens
     assert repeated == said and torch.allclose(first, third, atol=1e-4)
