@@ -55,9 +55,9 @@ class Config:
 
 
 def preset(size: str) -> Config:
-    """tiny 1.3 M with three views of 32 pixels; small 23 M with five of 110; paper as published."""
+    """tiny 2.3 M looks twice (RVT-2) at three views of 32 pixels; small 23 M at five of 110; paper as published."""
     if size == "tiny":
-        return Config(chunk=12, views=ViewConfig(), keys=KeyFrameConfig(), jitter=0.0)
+        return Config(chunk=12, views=ViewConfig(), keys=KeyFrameConfig(), stages=2, jitter=0.0)
     if size == "small":
         layers = LayerSizes(width=320, heads=8, hidden=1280, dropout=0.0, pre_norm=True)
         views = ViewConfig(views=SIDES, size=110, patch=11, layers=layers, inside=3, across=4)

@@ -79,7 +79,7 @@ def test_a_second_look_is_finer(policy):
 
 
 def test_the_cube_moves_in_training_and_the_truth_moves_with_it():
-    config = replace(complete(PolicySpec(name="rvt", size="tiny", contract=BODY)).config, jitter=0.25)
+    config = replace(complete(PolicySpec(name="rvt", size="tiny", contract=BODY)).config, stages=1, jitter=0.25)
     policy = make(PolicySpec(name="rvt", size="tiny", contract=BODY, config=config), statistics(BODY), seed=0).eval()
     batch, net = batch_of(policy), policy.backbone
     still = policy.context(batch.observation).groups["cube"].tokens
