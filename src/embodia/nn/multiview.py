@@ -86,10 +86,11 @@ class PixelStem(nn.Module):
     def __init__(self, config: ViewConfig) -> None:
         super().__init__()
         wide = config.stem
-        self.layers = nn.ModuleList(nn.Conv2d(a, wide, 3, 1, 1) for a in (CHANNELS, wide))
-        for layer in self.layers:
+        layers = [nn.Conv2d(a, wide, 3, 1, 1) for a in (CHANNELS, wide)]
+        for layer in layers:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        self.layers = nn.ModuleList(layers)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, drawings: Tensor) -> Tensor:

@@ -106,11 +106,11 @@ class Thought(nn.Module):
         going = torch.ones(len(like), dtype=torch.bool, device=like.device)
         rows: list[Tensor] = []
         heard: list[Tensor] = []
-        real: list[Tensor] = []
+        masks: list[Tensor] = []
         for _ in range(min(self.config.length, self.spelling.length)):
             context = context.extend({self.name: self._group(context, last, going[:, None])})
             heard.append(context.groups[self.name].tokens)
-            real.append(going[:, None])
+            masks.append(going[:, None])
             last = self._choose(self.words.logits(heard[-1][:, -1]).float(), rng)[:, None]
             last = torch.where(going[:, None], last, self.spelling.end)
             going = going & (last[:, 0] != self.spelling.end)
@@ -118,10 +118,9 @@ class Thought(nn.Module):
             if not bool(going.any()):
                 break
         found = torch.cat(rows, dim=1).tolist()
-        whole = replace(context.groups[self.name], tokens=torch.cat(heard, dim=1), mask=torch.cat(real, dim=1))
-        return replace(context, groups={**context.groups, self.name: whole}), tuple(
-            self.spelling.decode(row) for row in found
-        )
+        whole = replace(context.groups[self.name], tokens=torch.cat(heard, dim=1), mask=torch.cat(masks, dim=1))
+        context = replace(context, groups={**context.groups, self.name: whole})  # type: ignore[type-var]
+        return context, tuple(self.spelling.decode(row) for row in found)
 
     def _spelled(self, texts: Sequence[str], context: Context) -> tuple[Tensor, Tensor]:
         """Ids and which are real, (B L) each, cut to the longest; rows of "" have none."""

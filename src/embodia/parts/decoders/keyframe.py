@@ -84,7 +84,7 @@ class KeyFrameDecoder(nn.Module):
         width = width or views.layers.width
         self.heat = ConvexUpsample(width, config.upsample)
         self.ask = _question((1 + len(told)) * width, config.hidden, views.stem) if early else None
-        self.sharpness = nn.Parameter(torch.tensor(1.0)) if early else None
+        self.sharpness = nn.Parameter(torch.tensor(1.0)).requires_grad_(early)
         self.net = ViewNet(views) if config.zoom else None
         self.fine = ConvexUpsample(width, config.upsample) if config.zoom else None
         self.turns = config.turns if tool.turn >= 0 else 0

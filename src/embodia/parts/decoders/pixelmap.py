@@ -91,7 +91,7 @@ class PixelMaps(nn.Module):
         self.turn = nn.Linear(told, self.turns)
         self.sharpness = nn.Parameter(torch.tensor(1.0))
         self.rest = max(1, len(tool.rest))
-        reads = config.width + 6
+        reads = config.width + 6 + told
         self.other = nn.Sequential(nn.Linear(reads, config.hidden), nn.GELU(), nn.Linear(config.hidden, 2 + self.rest))
 
     def loss_terms(self, context: Context, chunk: ActionChunk, rng: torch.Generator | None) -> Mapping[str, Tensor]:
@@ -175,7 +175,8 @@ class PixelMaps(nn.Module):
         wide = (now[..., 4:] > OPEN).to(found.dtype)
         height = (now[..., 2:3] - self.centre[2]) / self.reach
         away = seen - self._seen(now[..., :3])
-        return self.other(torch.cat([found[..., 0].transpose(1, 2), wide, height, away], dim=-1))
+        told = self._told(context)[:, None].expand(-1, seen.shape[1], -1)
+        return self.other(torch.cat([found[..., 0].transpose(1, 2), wide, height, away, told], dim=-1))
 
     def _choose(self, heat: Tensor, n: int, rng: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Places (B n 2) in [-1, 1] and turns (B n): the best, then draws; each refined over its neighbours."""
