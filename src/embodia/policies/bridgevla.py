@@ -6,7 +6,7 @@ Source: arXiv 2506.07961
 Composition: geo.backproject -> geo.ortho(3 views) -> bb.vlm(paligemma) -> head.heatmap (convex upsampling) + rotation
   bins -> act.space(key-frame) [train: heat maps of named objects first, then of the next key frame, obj.ce]
 Published: RLBench 88.2 % over 18 tasks; PaliGemma 3B and heads, no count of the whole
-Ours: not yet measured; command: embodia bench zoo --policy bridgevla
+Ours: 10 % (7-15, n 200) on Desk, tiny: results/zoo/bridgevla.json; command: embodia bench zoo --policy bridgevla
 Deviations: one look, without the second one at a smaller cube; the first stage (heat maps of named objects) is left
   out; no pretrained weights are shipped; tiny and small see through a small tower, and tiny's heat is also asked of
   the drawings' pixels by the sentence, in place of pre-training
