@@ -6,7 +6,7 @@ Source: arXiv 2502.14420; experts and head as in the public code
 Composition: bb.vlm(qwen2-vl 2B) with bb.moe_static (robot expert, understanding expert, shared attention) ->
   head.diffusion(bb.dit, ScaleDP-L) [train: robot first, then co-train obj.ntp]
 Published: 2 B names the language model inside
-Ours: not yet measured; command: embodia bench zoo --policy chatvla
+Ours: 34 % (28-41, n 200) on Desk, tiny: results/zoo/chatvla.json; command: embodia bench zoo --policy chatvla
 Deviations: what a token is for chooses its expert - words that are said take the understanding expert, all that is
   sensed the robot expert - not the data set a sample comes from; Qwen2-VL's layers have no biases here; phases are a
   matter of training recipes; tiny says one short line and sees through keypoints that the sentence steers.
