@@ -10,7 +10,7 @@ Published: no parameter count is stated in the papers
 Ours: 11 % (7-16, n 200) on Desk, tiny: results/zoo/rvt.json; command: embodia bench zoo --policy rvt
 Deviations: the sentence is one frozen MiniLM vector, not CLIP's 77 tokens; heat maps are upsampled convexly in both
   variants, and the sentence also asks the pixels of the drawings directly; a turn is about the vertical, as the control
-  allows; a key frame is approached by a straight chunk of steps
+  allows; a key frame is approached by a straight chunk of steps; our number is of one look, tiny looks twice since
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ Published: no parameter count
 Ours: 11 % (7-16, n 200) on Desk, tiny: results/zoo/transporter.json; command: embodia bench zoo --policy transporter
 Deviations: it acts in closed loop, towards the next key frame in small steps: the pick map while the gripper is open,
   the place map while it holds something; heights are read off the map's features; a sentence and where the tool is
-  multiply the maps
+  multiply the maps, ask their cells and say the height, which it did not yet when our number was measured
 """
 
 from __future__ import annotations
