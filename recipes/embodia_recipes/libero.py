@@ -26,7 +26,7 @@ DRAWN = 1000
 
 def recipe() -> Recipe:
     """About two hours of collecting on two cores, four of training, two of judging."""
-    seen = EnvConfig(cameras=("agentview", "wrist"), height=96, width=96, tasks=SUITES)
+    seen = EnvConfig(profile="coarse", cameras=("agentview", "wrist"), height=96, width=96, tasks=SUITES)
     return Recipe(
         collect=CollectConfig(
             family="libero",

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from embodia.core.errors import EnvironmentFailure
 from embodia.core.names import unknown
+from embodia.envs.coarse_meshes import coarse
 from embodia.envs.profiles import VisualProfile
 from embodia.envs.protocol import CameraView
 
@@ -188,7 +189,8 @@ def _renderer(model: Any, size: tuple[int, int], profile: VisualProfile) -> Any:
     if profile.shadow_map_px is not None:
         quality.shadowsize = profile.shadow_map_px
     try:
-        return mujoco.Renderer(model, size[0], size[1])
+        with coarse(model, profile.mesh_cell_m):
+            return mujoco.Renderer(model, size[0], size[1])
     except (RuntimeError, ImportError, AttributeError, OSError, mujoco.FatalError) as error:
         raise missing_opengl(error) from error
     finally:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from embodia.core.errors import EnvironmentFailure, MissingExtraError
 from embodia.core.seeds import derive_seed
 from embodia.envs.adapters._libero_bddl import Atom
+from embodia.envs.adapters._robosuite_arm import ArmControl
 from embodia.envs.adapters._robosuite_settings import without_log_file
 from embodia.envs.drawing import PACKAGES, choose_opengl
 from embodia.envs.versions import installed
@@ -73,6 +74,7 @@ class Simulation:
         self.path = path
         self._env = _build(path)
         self._robot = self._env.robots[0]
+        self._control = ArmControl(self._env)
         self._unplaced = _unplaced(self._env)
 
     @property
@@ -122,7 +124,7 @@ class Simulation:
         """Apply one action (7,) for one control period; False when the physics diverged."""
         before = self._divergences()
         try:
-            self._env.step(np.clip(action, -1.0, 1.0))
+            self._control.step(np.clip(action, -1.0, 1.0))
         except (ValueError, RuntimeError, ArithmeticError) as error:
             raise EnvironmentFailure(f"LIBERO cannot be stepped: {error}", file=self.path) from error
         return self._divergences() == before
