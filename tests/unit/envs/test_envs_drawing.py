@@ -35,7 +35,7 @@ def test_unchanged_when_sizes_agree():
 
 
 def test_profiles_by_name():
-    assert set(PROFILES) == {"faithful", "fast"} and profile("faithful").multisamples is None
+    assert set(PROFILES) == {"faithful", "fast", "coarse"} and profile("faithful").multisamples is None
     assert profile("fast").multisamples == 0 and not profile("fast").shadows
     with pytest.raises(UnknownNameError, match="fast"):
         profile("fats")
