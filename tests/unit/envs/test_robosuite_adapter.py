@@ -9,6 +9,7 @@ from embodia import envs
 from embodia.core.errors import ConfigError, UnknownNameError
 from embodia.envs.adapters import robosuite
 from embodia.envs.conformance import check_env
+from embodia.envs.profiles import profile
 from embodia.envs.protocol import EnvConfig
 from embodia.generate import experts
 from embodia.generate.experts._angles import wrapped
@@ -91,6 +92,20 @@ class TestWithThePackage:
                 break
         assert seen[-1] and not seen[0]
         env.close()
+
+    @pytest.mark.parametrize("task", ["Lift", "TwoArmLift"])
+    def test_control_periods_are_the_packages_own(self, task):
+        """Independent oracle: the package's whole step, from the same start with the same turns, grips and pushes."""
+        scene = robosuite.Scene(task, (), profile("fast"))
+        pushes = np.repeat(np.random.default_rng(0).uniform(-1, 1, (4, scene.env.action_dim)), 4, axis=0)
+        assert scene._control.usable
+        found = []
+        for play in (scene._control.step, lambda push: scene.env.step(push)[1]):
+            scene.reset(3)
+            found.append([np.append(scene.env.sim.get_state().flatten(), play(push)) for push in pushes])
+        np.testing.assert_allclose(found[0], found[1], atol=1e-7)
+        assert np.abs(found[0][-1] - found[0][0]).max() > 0.05, "the arms moved"
+        scene.close()
 
     def test_actions_move_the_hand_along_the_axes_of_the_world(self):
         env = envs.make("robosuite", EnvConfig(tasks=("Lift",)))

@@ -21,6 +21,7 @@ from embodia.core.seeds import derive_seed
 from embodia.core.specs import ActionPart, StatePart
 from embodia.envs.adapters._foreign import pose_delta, seeded
 from embodia.envs.adapters._mujoco import Pictures, divergences, missing, quiet
+from embodia.envs.adapters._robosuite_arm import ArmControl
 from embodia.envs.adapters._robosuite_settings import without_log_file
 from embodia.envs.drawing import Image, choose_opengl
 from embodia.envs.profiles import VisualProfile
@@ -94,6 +95,7 @@ class Scene:
         self.task = task
         with quiet(), seeded(derive_seed(0, "robosuite", task)):
             self.env = _benchmark(task)
+        self._control = ArmControl(self.env)
         self._pictures = Pictures(views, profile, hidden=_HIDDEN_GEOM_GROUPS)
 
     def reset(self, seed: int) -> None:
@@ -116,10 +118,10 @@ class Scene:
         """One control period of 50 ms: the benchmark's shaped reward, whether physics held."""
         before = divergences(self._data)
         try:
-            _, reward, _, _ = self.env.step(action)
+            reward = self._control.step(action)
         except (ValueError, RuntimeError, ArithmeticError) as error:
             raise EnvironmentFailure(f"robosuite cannot be stepped: {error}") from error
-        return float(reward), divergences(self._data) == before
+        return reward, divergences(self._data) == before
 
     def holds(self, task: str) -> bool:
         """Whether the benchmark's success check holds now."""
