@@ -13,6 +13,7 @@ import resource
 import subprocess
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from embodia.io.atomic import write_json
 from embodia.io.jsonio import read_json
 
 STILL = np.zeros(7)
+PROFILES = ("faithful", "fast", "coarse")
 RANDOM_TASKS = ("libero_spatial/0", "libero_object/0", "libero_goal/4", "libero_goal/7", "libero_10/2", "libero_90/0")
 
 
@@ -120,18 +122,21 @@ def speed(result: dict[str, Any], frames: int) -> None:
     found: dict[str, Any] = {}
     for task in ("libero_spatial/0", "libero_10/0"):
         for camera, size in (("agentview", 128), ("agentview", 256), ("wrist", 128), ("wrist", 256)):
-            for profile in ("faithful", "fast"):
+            for profile in PROFILES:
                 env = envs.make("libero", EnvConfig(profile=profile, cameras=(camera,), height=size, width=size))
                 env.reset(task, 0)
                 env.observe()
                 found[f"{task} {camera} {size} px {profile}"] = _timed(env.observe, frames)
                 if camera == "agentview" and size == 128 and profile == "fast":
                     found[f"{task} control step"] = _timed(lambda env=env: env.step(STILL), frames)
+                    found[f"{task} control step, package's"] = _timed(partial(env.simulation._env.step, STILL), frames)
                 env.close()
-    pairs = [(row, found[f"{name[:-8]}fast"]) for name, row in found.items() if name.endswith(" faithful")]
-    ratios = [slow["cpu_ms"] / quick["cpu_ms"] for slow, quick in pairs]
     result["speed"] = found
-    result["fast_over_faithful"] = {"median": float(np.median(ratios)), "lowest": min(ratios), "highest": max(ratios)}
+    for profile in PROFILES[1:]:
+        pairs = [(row, found[f"{name[:-8]}{profile}"]) for name, row in found.items() if name.endswith(" faithful")]
+        ratios = [slow["cpu_ms"] / quick["cpu_ms"] for slow, quick in pairs]
+        summary = {"median": float(np.median(ratios)), "lowest": min(ratios), "highest": max(ratios)}
+        result[f"{profile}_over_faithful"] = summary
 
 
 def _timed(call: Any, times: int) -> dict[str, float]:

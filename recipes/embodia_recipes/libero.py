@@ -1,9 +1,9 @@
 """LIBERO spatial, object, goal and 10: one policy, forty tasks, twenty demonstrations each, two cameras.
 
 Demonstrations come from the scripted experts and begin at starts that the benchmark's own placement draws; judged is on
-the start states that it ships. What to watch: drawing is what collecting costs, so pictures are drawn at every third
-step, and training uses those steps only; and the controls, as forty scenes are so different that a policy can tell
-tasks apart without reading a word.
+the start states that it ships. Pictures are drawn at every third step, with coarse meshes, and training uses those
+steps only. What to watch: the controls, as forty scenes are so different that a policy can tell tasks apart without
+reading a word.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DRAWN = 1000
 
 
 def recipe() -> Recipe:
-    """About two hours of collecting on two cores, four of training, two of judging."""
+    """On two cores about half an hour of collecting, four hours of training, half an hour of judging."""
     seen = EnvConfig(profile="coarse", cameras=("agentview", "wrist"), height=96, width=96, tasks=SUITES)
     return Recipe(
         collect=CollectConfig(

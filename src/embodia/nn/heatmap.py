@@ -41,12 +41,6 @@ class ConvexUpsample(nn.Module):
         return self.sharpness * F.pixel_shuffle((weights * around).sum(1), self.factor)[:, 0]
 
 
-def standard(response: Tensor) -> Tensor:
-    """Responses (... h w) with mean 0 and deviation 1 over each map: one that starts flat sees everything at once."""
-    spread, middle = torch.std_mean(response, dim=(-2, -1), keepdim=True)
-    return (response - middle) / (spread + 0.05)
-
-
 def heat_loss(heat: Tensor, seen: Tensor, spread: float) -> Tensor:
     """Cross-entropy (B,) of heat maps (B V h w) against Gaussians of `spread` pixels around `seen` (B V 2)."""
     rows, columns = heat.shape[-2:]

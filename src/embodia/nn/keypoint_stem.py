@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from embodia.nn.keypoints import centres
+from embodia.nn.keypoints import centres, standard
 
 SHARPNESS = 4.0
 
@@ -60,9 +60,7 @@ class KeypointStem(nn.Module):
 
     def _found(self, x: Tensor, condition: Tensor) -> Tensor:
         detectors = self.detectors + self.steer(condition).unflatten(-1, (self.keypoints, -1))
-        response = (detectors.to(x.dtype) @ x.flatten(2)).float()
-        spread, middle = torch.std_mean(response, dim=-1, keepdim=True)
-        response = (response - middle) / (spread + 0.05)
+        response = standard((detectors.to(x.dtype) @ x.flatten(2)).float())
         weight = (response * self.sharpness).softmax(-1)
         strength = 0.2 * (weight * response).sum(-1)
         rows, columns = x.shape[-2:]

@@ -26,6 +26,12 @@ class SpatialSoftmax(nn.Module):
         return torch.stack([x, y], dim=-1)
 
 
+def standard(response: Tensor) -> Tensor:
+    """Maps (... h*w) with mean 0 and deviation 1 each: of one that starts flat all places learn at once."""
+    spread, middle = torch.std_mean(response, dim=-1, keepdim=True)
+    return (response - middle) / (spread + 0.05)
+
+
 def centres(count: int, like: Tensor) -> Tensor:
     """(count,) coordinates from -1 to 1; a single cell lies at -1, the start of the range, as in numpy's linspace."""
     return torch.linspace(-1, 1, count, dtype=like.dtype, device=like.device)

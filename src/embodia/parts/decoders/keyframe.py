@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from embodia.core.errors import ShapeError
 from embodia.core.protocols import Context
 from embodia.core.types import ActionChunk, Batch
-from embodia.nn.heatmap import ConvexUpsample, heat_loss, lift, near_best, standard
+from embodia.nn.heatmap import ConvexUpsample, heat_loss, lift, near_best
+from embodia.nn.keypoints import standard
 from embodia.nn.multiview import ViewConfig, ViewNet
 from embodia.nn.noise import uniform
 from embodia.nn.normalize import Normalizer
@@ -193,8 +194,8 @@ class KeyFrameDecoder(nn.Module):
         if early is None or self.ask is None:
             return heat
         known = [maps.mean((1, 3, 4)), *(context.groups[name].tokens.mean(1) for name in self.told)]
-        response = torch.einsum("bvchw,bc->bvhw", early, self.ask(torch.cat(known, dim=-1)))
-        return heat + self.sharpness * standard(response)
+        response = torch.einsum("bvcn,bc->bvn", early.flatten(3), self.ask(torch.cat(known, dim=-1)))
+        return heat + self.sharpness * standard(response).view_as(heat)
 
     def _early(self, context: Context) -> Tensor | None:
         if self.ask is None:

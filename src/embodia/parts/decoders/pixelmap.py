@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from embodia.core.protocols import Context
 from embodia.core.types import ActionChunk
-from embodia.nn.heatmap import standard
 from embodia.nn.hourglass import Hourglass, correlate, turned_crops
+from embodia.nn.keypoints import standard
 from embodia.nn.multiview import CHANNELS, pictures
 from embodia.nn.noise import uniform
 from embodia.nn.normalize import Normalizer
@@ -158,8 +158,8 @@ class PixelMaps(nn.Module):
         hand = self._seen(now[:, None, :3])[:, 0]
         fits = correlate(key, turned_crops(query, hand, self.angles, self.config.crop))
         open_now = torch.sigmoid(_SHARP * (now[:, 4] - OPEN))[:, None, None, None]
-        asked = standard(torch.einsum("bchw,bc->bhw", features, self.ask(told)))
-        level = (self.sharpness * asked)[:, None] + self.turn(told)[..., None, None]
+        asked = standard(torch.einsum("bcn,bc->bn", features.flatten(2), self.ask(told)))
+        level = (self.sharpness * asked).view(len(asked), 1, *features.shape[-2:]) + self.turn(told)[..., None, None]
         return open_now * pick + (1 - open_now) * fits + level, features, low
 
     def _told(self, context: Context) -> Tensor:

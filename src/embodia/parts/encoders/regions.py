@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from embodia.core.specs import ObservationSpec
 from embodia.core.types import Observation, TokenGroup
 from embodia.nn.image import pick_cameras, scale_pixels
+from embodia.nn.keypoints import standard
 from embodia.parts.encoders.language import EMBEDDING_WIDTH, Embed, embed_sentence, sentence_vectors
 from embodia.parts.encoders.vision import VisionConfig, vision_trunks
 
@@ -66,8 +67,7 @@ class RegionAttention(nn.Module):
     def attention(self, features: Tensor, asked: Tensor) -> Tensor:
         """Where each question looks: (N Q h*w), rows sum to one; `features` (N C h w), `asked` (N Q key)."""
         response = asked @ self.key(features).flatten(2)
-        spread, middle = torch.std_mean(response, dim=-1, keepdim=True)
-        return ((response - middle) / (spread + 0.05) * self.sharpness).softmax(-1)
+        return (standard(response) * self.sharpness).softmax(-1)
 
     def _look(self, features: Tensor, asked: Tensor) -> Tensor:
         weight = self.attention(features, asked)
