@@ -25,7 +25,7 @@ DRAWN = 1000
 
 
 def recipe() -> Recipe:
-    """On two cores about three quarters of an hour of collecting, forty minutes of training, half an hour of judging."""
+    """On two cores forty minutes of collecting, forty of training, half an hour of judging."""
     seen = EnvConfig(profile="coarse", cameras=("agentview", "wrist"), height=96, width=96, tasks=SUITES)
     return Recipe(
         collect=CollectConfig(
