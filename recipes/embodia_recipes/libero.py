@@ -58,7 +58,8 @@ def recipe() -> Recipe:
             episodes=10,
             first_seed=0,
             sentences="canonical",
-            control_episodes=2,
+            controls=("other_sentence", "blank_image"),
+            control_episodes=1,
             execute=8,
         ),
     )

@@ -8,6 +8,7 @@ does not depend on timing or on the number of workers. What is done is read off 
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -282,15 +283,11 @@ def _earlier(path: Path, recorded: Iterable[Key]) -> Iterator[tuple[Key, bool]]:
 
 def _build(config: CollectConfig) -> Handler:
     env = make(config.family, replace(config.env, success_ends=False))
-    known: dict[str, experts.Expert] = {}
     labeller = make_labeller(config.family, config.env) if config.answers else None
 
-    def expert_for(task: str) -> experts.Expert:
-        if task not in known:
-            known[task] = experts.make(config.family, task, config.style)
-        return known[task]
-
     def handle(key: Key) -> Attempt:
+        # made for one attempt: experts remember the scene they acted in, and half a gigabyte of it with them
+        expert_for = functools.cache(lambda task: experts.make(config.family, task, config.style))
         attempt = _attempt(config, env, expert_for, labeller, *key)
         return attempt if _with_actions(config, env) else _without_actions(attempt)
 
