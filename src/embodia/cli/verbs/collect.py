@@ -52,7 +52,7 @@ class Options:
     size: int = 128
     """Pixels of a picture's side."""
     profile: str = "fast"
-    """Visual profile: fast, or faithful to the benchmark's own drawing."""
+    """Visual profile: fast, coarse (fast with simpler meshes), or faithful to the benchmark's own drawing."""
     env_options: tuple[str, ...] = ()
     """Options that only one environment knows, as name=value: marks=vivid (metaworld), body=arm6 (desk)."""
     limit: int = 300

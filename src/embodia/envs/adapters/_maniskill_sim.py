@@ -24,7 +24,6 @@ from embodia.envs.simulated import Floats
 SOFTWARE_DRIVER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
 CURE = "On Debian or Ubuntu: apt-get install -y libvulkan1 chromium-common"
 _SOFTWARE_DEVICE = "pci:0000:00:00.0"
-_SHADERS = {"faithful": "default", "fast": "minimal"}
 CONTROL = "pd_joint_pos"
 
 
@@ -116,7 +115,7 @@ def _benchmark(task: str, views: tuple[CameraView, ...], profile: VisualProfile)
         (view.source or view.name): {
             "height": view.drawn[0],
             "width": view.drawn[1],
-            "shader_pack": _SHADERS.get(profile.name, "default"),
+            "shader_pack": "default" if profile.shadows else "minimal",
         }
         for view in views
     }

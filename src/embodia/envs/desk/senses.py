@@ -1,8 +1,8 @@
 """What the desk's robot senses; only what was asked for is computed.
 
 The one thing to watch: `state` is proprioception alone, the same in every scene, so that places of objects and goals
-have to be seen. The profile "fast" draws colour with the own renderer, "faithful" with MuJoCo's; depth, segmentation
-and points come from the own renderer under both.
+have to be seen. The profiles "fast" and "coarse" draw colour with the own renderer, "faithful" with MuJoCo's; depth,
+segmentation and points come from the own renderer under all.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Senses:
         for name in self._wanted:
             if name not in SENSES:
                 raise unknown("sense", name, SENSES)
-        self._traced = profile.name == "fast" or bool({"depth", "segmentation", "points"} & set(self._wanted))
+        self._traced = not profile.shadows or bool({"depth", "segmentation", "points"} & set(self._wanted))
         self._size = sum(part.dim for part in state_parts(body))
         self._painters: dict[int, tuple[Any, Painter]] = {}
         self._rasters: dict[int, tuple[Any, Raster]] = {}
@@ -121,8 +121,8 @@ class Senses:
         found: dict[str, Any] = {}
         frames = self._raster(world).draw(world.data) if self._traced else {}
         if "rgb" in self._wanted:
-            fast = self._profile.name == "fast"
-            pictures = {name: frame.rgb for name, frame in frames.items()} if fast else self._paint(world)
+            plain = not self._profile.shadows
+            pictures = {name: frame.rgb for name, frame in frames.items()} if plain else self._paint(world)
             found["images"] = _lead(pictures)
         if "depth" in self._wanted:
             found["depth"] = _lead({name: frame.depth for name, frame in frames.items()})
