@@ -60,6 +60,7 @@ def recipe() -> Recipe:
             sentences="canonical",
             controls=("other_sentence", "blank_image"),
             control_episodes=1,
+            filmed=1,
             execute=8,
         ),
     )
