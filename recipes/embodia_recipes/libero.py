@@ -61,6 +61,7 @@ def recipe() -> Recipe:
             controls=("other_sentence", "blank_image"),
             control_episodes=1,
             filmed=1,
+            slots=2,
             execute=8,
         ),
     )
