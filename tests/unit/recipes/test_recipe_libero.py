@@ -28,7 +28,7 @@ def test_the_same_two_cameras_are_seen_in_training_and_in_judging():
     chosen = recipe()
     assert chosen.collect.env == chosen.evaluate.env
     assert chosen.collect.env.cameras == ("agentview", "wrist")
-    assert chosen.collect.env.profile == "fast"
+    assert chosen.collect.env.profile == "coarse"
 
 
 def test_an_expert_has_as_long_as_the_longest_suite_allows():
