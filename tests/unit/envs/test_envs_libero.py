@@ -283,9 +283,10 @@ class TestSim:
             states = []
             for push in pushes:
                 play(push)
-                states.append(simulation.state())
+                states.append(simulation.data.qpos.copy())
             found.append(np.stack(states))
-        np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+        np.testing.assert_allclose(found[0][:15], found[1][:15], atol=1e-12)
+        np.testing.assert_allclose(found[0], found[1], atol=1e-5, err_msg="contact rounds")
         assert np.abs(found[0][-1] - found[0][0]).max() > 0.05, "the arm moved"
 
     def test_coarse_pictures_are_nearly_the_fast_ones(self, env):
