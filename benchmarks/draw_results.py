@@ -23,6 +23,7 @@ TITLES: Mapping[str, str] = {
     "desk": "Desk's scripted experts, every task of every body",
     "metaworld_mt50": "Meta-World MT50, one policy, fifty demonstrations a task",
     "libero": "LIBERO, four suites, one policy",
+    "libero_pro": "LIBERO-PRO, the same policy with one thing changed in each scene",
     "libero_experts": "LIBERO's scripted expert, successes of attempts",
     "aloha_transfer_cube": "ALOHA transfer cube, ACT",
     "peer_desk": "Reach on Desk after 6,400 samples: our small ACT; LeRobot's policies stand beside it below",
@@ -65,6 +66,7 @@ def page(results: Mapping[str, dict[str, Any]]) -> str:
         _head(),
         _rates(results),
         _compute(results),
+        _parts(results),
         _suites(results),
         _policies(results),
         _peers(results),
@@ -141,6 +143,17 @@ def _suites(results: Mapping[str, dict[str, Any]]) -> str:
         "## Suites: are they what they say?\n\nA suite whose expert fails, or whose random actions succeed, measures "
         f"something else than it says.\n\n{table}"
     )
+
+
+def _parts(results: Mapping[str, dict[str, Any]]) -> str:
+    rows = [
+        [_link(name), part, text_of(entry)]
+        for name, result in results.items()
+        if not name.startswith("suites/")
+        for part, entry in result.get("groups", {}).items()
+    ]
+    table = _table(("file", "part", "success"), rows)
+    return f"## Parts of a benchmark\n\nRates of one policy over named parts of the tasks.\n\n{table}" if rows else ""
 
 
 def _policies(results: Mapping[str, dict[str, Any]]) -> str:

@@ -41,7 +41,7 @@ class EvalConfig:
     score             "success", or "best_reward" to report that too
     suite             facts of the benchmark (name, source, protocol, differs) that the report repeats
     chain             plays chains of tasks instead of single ones, in environments that can
-    groups            named parts of the tasks whose rates are reported apart
+    groups            named parts of the tasks whose rates are reported apart; "a" means each task called "a/..."
     redteam           pairs of episodes at most for each question of the red team; 0 leaves it out
     clips             rollouts shown for each task and outcome, out of the first `filmed` episodes
     seed              root of the policy's own randomness

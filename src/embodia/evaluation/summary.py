@@ -42,9 +42,15 @@ def rate_entry(rate: Rate) -> dict[str, Any]:
 
 
 def group_rates(episodes: Sequence[Episode], groups: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
-    """The policy's rate over each named part of the tasks; a part of which nothing was played is left out."""
+    """The policy's rate over each named part of the tasks; a part of which nothing was played is left out.
+
+    A part lists tasks, or sets of them: "libero_goal" is every task called "libero_goal/...".
+    """
     mine = of_arm(episodes, POLICY)
-    parts = {name: [item for item in mine if item.task in part] for name, part in groups.items()}
+    parts = {
+        name: [item for item in mine if item.task in part or item.task.partition("/")[0] in part]
+        for name, part in groups.items()
+    }
     return {name: rate_entry(_rate(part)) for name, part in parts.items() if part}
 
 

@@ -9,8 +9,8 @@ from embodia.evaluation.suites import load, names
 
 ROWS = {path.stem: read_result(path) for path in sorted(Path(__file__).parents[3].glob("results/suites/*.json"))}
 NOT_ON_AN_INDEX = ("calvin", "rlbench", "robocasa", "robotwin", "simpler")
-PARTS = ("ogbench/", "libero_pro/")
-"""Suites that are asked for as a whole, not one by one."""
+PARTS = ("ogbench/", "libero_pro")
+"""Suites of which a row is not asked for by name: parts of ogbench; of libero_pro one of each kind will do."""
 MANY = 20
 """Episodes from which a row tells high from low."""
 

