@@ -215,6 +215,35 @@ class TestSim:
         env.reset(BOWL_ON_STOVE, 0)
         assert np.random.rand() == expected
 
+    def test_traded_starts_put_objects_into_one_anothers_places_and_shipped_ones_stay(self):
+        traded = envs.make(
+            "libero", EnvConfig(tasks=("libero_goal",), height=64, width=64, options={"places": "traded"})
+        )
+        plain = envs.make("libero", EnvConfig(tasks=("libero_goal",), height=64, width=64))
+        try:
+            plates = []
+            for made in (plain, traded):
+                found = []
+                for seed in range(1000, 1012):
+                    made.reset(BOWL_ON_STOVE, seed)
+                    found.append(made.simulation.data.xpos[made.simulation.bodies["plate_1"]][:2].copy())
+                plates.append(np.array(found))
+            assert np.ptp(plates[0], axis=0).max() < 0.1 < 0.2 < np.ptp(plates[1], axis=0).max()
+            traded.reset(BOWL_ON_STOVE, 1003)
+            np.testing.assert_array_equal(
+                traded.simulation.data.xpos[traded.simulation.bodies["plate_1"]][:2], plates[1][3]
+            )
+            for made in (plain, traded):
+                made.reset(BOWL_ON_STOVE, 3)
+            np.testing.assert_array_equal(plain.simulation.state(), traded.simulation.state())
+        finally:
+            plain.close()
+            traded.close()
+
+    def test_an_unknown_choice_of_places_is_named(self):
+        with pytest.raises(UnknownNameError, match="traded"):
+            envs.make("libero", EnvConfig(options={"places": "trade"}))
+
     def test_what_starts_on_a_fixture_is_placed_where_the_fixture_is_now(self):
         spatial = envs.make("libero", EnvConfig(tasks=("libero_spatial/7",)))
         for seed in (100, 101):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embodia.core.errors import CorruptFileError, MissingFileError
-from embodia.envs.adapters._libero_bddl import goal_in_scene, parse, read
+from embodia.envs.adapters._libero_bddl import exchangeable, goal_in_scene, parse, read
 
 TABLE = """
 (define (problem LIBERO_Tabletop_Manipulation)
@@ -118,6 +118,41 @@ def test_any_text_is_a_problem_or_a_typed_error(slot, text):
         else:
             assert found.sentence and all(2 <= len(atom) <= 3 for atom in (*found.goal, *found.init))
             goal_in_scene(found, task())
+
+
+def test_objects_on_plain_places_may_trade():
+    on_top = "(On bowl_1 main_table_left_region) (On plate_1 main_table_right_region) (On milk_1 plate_1)"
+    assert exchangeable(task(init=on_top)) == ("bowl_1", "plate_1")
+    assert (
+        exchangeable(task(init="(On bowl_1 flat_stove_1_cook_region) (On flat_stove_1 main_table_left_region)")) == ()
+    )
+
+
+def test_what_the_sentence_finds_by_its_place_stays():
+    placed = (
+        "(On bowl_1 main_table_left_region) (On bowl_2 main_table_right_region) (On plate_1 main_table_middle_region)"
+    )
+    assert exchangeable(task(objects=TWO_BOWLS, init=placed)) == ("bowl_2", "plate_1")
+    assert exchangeable(task(objects=TWO_BOWLS, init=placed, goal="(On bowl_1 bowl_2)")) == ("plate_1",)
+
+
+def test_what_names_a_place_of_the_task_or_is_filled_stays():
+    text = TABLE.format(
+        sentence="put the bowl next to the plate",
+        objects="bowl_1 - bowl plate_1 - plate milk_1 - milk",
+        init="".join(
+            f"(On {name}_1 main_table_{place}_region)"
+            for name, place in (("bowl", "left"), ("plate", "far"), ("milk", "middle"))
+        ),
+        goal="(On bowl_1 main_table_far_right_region)",
+        middle="0 0 1 1",
+    )
+    places = (("far", "main_table"), ("far_right", "main_table"), ("inside", "milk_1"))
+    further = " ".join(f"({name}_region (:target {target}))" for name, target in places) + " (cook_region"
+    text = text.replace("(cook_region", further)
+    assert exchangeable(parse(text)) == ("bowl_1", "milk_1")
+    filled = text.replace("(And (On bowl_1 main_table_far_right_region))", "(And (In bowl_1 milk_1_inside_region))")
+    assert exchangeable(parse(filled)) == ("bowl_1", "plate_1")
 
 
 def test_missing_and_unreadable_files(tmp_path: Path):

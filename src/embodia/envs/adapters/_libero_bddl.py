@@ -114,6 +114,33 @@ def goal_in_scene(asked: Problem, scene: Problem) -> tuple[Atom, ...] | None:
     return goal
 
 
+def exchangeable(problem: Problem) -> tuple[str, ...]:
+    """The objects that may trade places without making the sentence false, in the order of the file.
+
+    They lie on plain places of the table or floor. Others stay: an object of the task that has others like it, because
+    the sentence tells them apart by where they lie; what the task fills; and that by which a place is named which the
+    task starts from or leads to ("next_to_plate", "plate_right").
+    """
+    kinds = Counter(problem.objects.values())
+    named = [name for atom in problem.goal for name in atom[1:]]
+    carriers = {problem.regions[name].target for name in named if name in problem.regions}
+    places = [place for name in named for place in (name, problem.start_of(name)) if place in problem.regions]
+    found = []
+    for name, kind in problem.objects.items():
+        place = problem.start_of(name)
+        plain = place in problem.regions and not problem.start_of(problem.regions[place].target)
+        told_apart = name in named and kinds[kind] > 1
+        if plain and not told_apart and name not in carriers and not _names_one_of(place, problem, places):
+            found.append(name)
+    return tuple(found)
+
+
+def _names_one_of(place: str, problem: Problem, others: list[str]) -> bool:
+    """Whether another place is called after this one, as "plate_right" is after "plate"."""
+    stem = place.removeprefix(problem.regions[place].target).removesuffix("_region").removesuffix("_init").strip("_")
+    return any(stem in other for other in others if other != place)
+
+
 def _counterpart(name: str, asked: Problem, scene: Problem) -> str | None:
     if name in asked.objects:
         return _same_object(name, asked, scene)

@@ -14,7 +14,7 @@ import gc
 import io
 import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +109,14 @@ class Simulation:
         controller = self._robot.controller
         return np.asarray(controller.output_min, float), np.asarray(controller.output_max, float)
 
-    def reset(self, seed: int, state: Floats | None, settle_steps: int) -> None:
+    def reset(self, seed: int, state: Floats | None, settle_steps: int, trading: Sequence[str] = ()) -> None:
         """Start at `state` (D,), or, when None, where the benchmark's own placement puts things under `seed`.
 
-        Fixtures are placed under `seed` either way, as no start state holds them. Then the hand rests, gripper opening,
-        for `settle_steps` control steps until objects lie still.
+        Fixtures are placed under `seed` either way, as no start state holds them. Objects named in `trading` take one
+        another's places, drawn under `seed` too. Then the hand rests, gripper opening, for `settle_steps` control steps
+        until objects lie still.
         """
-        self._place(seed)
+        self._place(seed, trading)
         if state is not None:
             self._set(state)
         for _ in range(settle_steps):
@@ -155,7 +156,7 @@ class Simulation:
         del self._env, self._robot, self._control
         gc.collect()
 
-    def _place(self, seed: int) -> None:
+    def _place(self, seed: int, trading: Sequence[str]) -> None:
         from robosuite.utils.errors import RandomizationError
 
         kept = np.random.get_state()
@@ -165,7 +166,12 @@ class Simulation:
                 self._robot.gripper.current_action = np.zeros(self._robot.gripper.dof)
                 for body, place, turn in self._unplaced:
                     self.model.body_pos[body], self.model.body_quat[body] = place, turn
-                with contextlib.suppress(RandomizationError), contextlib.redirect_stdout(io.StringIO()):
+                draw = np.random.default_rng(derive_seed(seed, "trading", attempt))
+                with (
+                    contextlib.suppress(RandomizationError),
+                    contextlib.redirect_stdout(io.StringIO()),
+                    _traded(self._env, trading, draw),
+                ):
                     self._env.reset()
                     return
         finally:
@@ -198,6 +204,21 @@ def rotation_vector(quaternion_wxyz: Floats) -> Floats:
         return np.zeros(3)
     vector: Floats = np.asarray(quaternion_wxyz[1:], dtype=np.float64) / sine * (2.0 * np.arccos(w))
     return vector
+
+
+@contextlib.contextmanager
+def _traded(env: Any, names: Sequence[str], draw: np.random.Generator) -> Iterator[None]:
+    """Let the samplers of the named objects place one another's objects, in an order that is drawn."""
+    every = env.placement_initializer.samplers.values()
+    samplers = [sampler for sampler in every if any(thing.name in names for thing in sampler.mujoco_objects)]
+    own = [sampler.mujoco_objects for sampler in samplers]
+    try:
+        for sampler, other in zip(samplers, draw.permutation(len(own)), strict=True):
+            sampler.mujoco_objects = own[other]
+        yield
+    finally:
+        for sampler, objects in zip(samplers, own, strict=True):
+            sampler.mujoco_objects = objects
 
 
 def _unplaced(env: Any) -> list[tuple[int, Floats, Floats]]:

@@ -3,7 +3,8 @@
 A task is "<suite>/<name>"; "<suite>/<index>" and, in `EnvConfig.tasks`, a whole "<suite>" are understood too.
 "A@B" asks for task A, sentence and predicate, in the scene of its partner B. Seeds below the number of start states
 that the benchmark ships (50) name those; from there on the benchmark's own placement draws new starts, so seeds of
-training never meet the starts of evaluation.
+training never meet the starts of evaluation. With the option `places=traded` objects of drawn starts trade places, as
+far as the sentence stays true, so that a policy has to look for them.
 The one thing to watch: action 6 moves the fingers by its sign only (positive closes, zero holds), ramping over steps.
 """
 
@@ -22,7 +23,7 @@ from embodia.core.provenance import Provenance
 from embodia.core.specs import ActionPart, ActionSpec, Contract, ObservationSpec, StatePart
 from embodia.core.types import Array, Observation, check_actions
 from embodia.envs.adapters._foreign import pose_delta
-from embodia.envs.adapters._libero_bddl import Atom, Problem, goal_in_scene, read
+from embodia.envs.adapters._libero_bddl import Atom, Problem, exchangeable, goal_in_scene, read
 from embodia.envs.adapters._libero_language import held_out_sentences, train_sentences
 from embodia.envs.adapters._libero_sim import (
     HIDDEN_GEOM_GROUPS,
@@ -53,7 +54,8 @@ DEFAULT_CAMERAS = ("agentview", "wrist")
 EMBODIMENT = "panda"
 SETTLE_STEPS = 10
 SUCCESS_RULE = "all predicates of the task file's goal hold at once, at any step of the episode after objects settled"
-_OPTIONS = ("settle_steps",)
+_OPTIONS = ("settle_steps", "places")
+_PLACES = ("shipped", "traded")
 _PARTS = (
     *pose_delta(position_m=0.05, rotation_rad=0.5, frame="world"),
     ActionPart(name="gripper", dim=1, representation="gripper", polarity="positive_closes"),
@@ -101,7 +103,7 @@ class LiberoEnv:
         self._files = _Files()
         self.tasks = self._files.expand(config.tasks)
         self._config = config
-        self._settle_steps = _settle_steps(config)
+        self._settle_steps, self._trades = _settle_steps(config), _trades(config)
         self._views = resolve_views(config, VIEWS, DEFAULT_CAMERAS)
         self._profile = profile(config.profile)
         self.contract = Contract(
@@ -132,7 +134,8 @@ class LiberoEnv:
         simulation = self._load(scene)
         states = self._files.states(scene)
         shipped = states[seed] if 0 <= seed < len(states) else None
-        simulation.reset(seed, shipped, self._settle_steps)
+        trading = exchangeable(self._files.problem(scene)) if self._trades and shipped is None else ()
+        simulation.reset(seed, shipped, self._settle_steps, trading)
         self._task, self._scene_task, self._steps = name, scene, 0
         return self._sense()
 
@@ -304,6 +307,13 @@ class _Files:
 
 def _horizon(suite: str) -> int:
     return next(steps for name, steps in HORIZONS.items() if suite == name or suite.startswith(f"{name}_"))
+
+
+def _trades(config: EnvConfig) -> bool:
+    places = str((config.options or {}).get("places", _PLACES[0]))
+    if places not in _PLACES:
+        raise unknown("choice of places", places, _PLACES)
+    return places == "traded"
 
 
 def _settle_steps(config: EnvConfig) -> int:
