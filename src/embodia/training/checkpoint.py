@@ -24,6 +24,7 @@ from embodia.io import manifest
 from embodia.io.atomic import remove, replace_folder, sweep, write_json
 from embodia.io.jsonio import read_json
 from embodia.io.tensors import load_tensors, save_tensors
+from embodia.nn.low_rank import adapt, merge
 from embodia.parts.borrowed import borrowed_weights
 from embodia.parts.compose import Composition
 from embodia.policies import PolicySpec, make, read_spec
@@ -208,7 +209,11 @@ def load_policy(folder: Path, *, averaged: bool = True) -> tuple[Composition, Po
     weights: dict[str, Tensor] = load_tensors(place / "model.safetensors", framework="torch")
     if averaged and (place / "ema.safetensors").is_file():
         weights |= load_tensors(place / "ema.safetensors", framework="torch")
+    training = card.training
+    if training is not None and training.lora:
+        adapt(policy, training.lora, training.lora_rank, training.lora_alpha)
     put(policy.state_dict(), weights, file=str(place / "model.safetensors"))
+    merge(policy)
     return policy.eval(), card.policy, card.provenance
 
 

@@ -36,7 +36,13 @@ class TrainConfig:
                         fraction
     batch_size          samples of one optimizer step, over all processes and accumulated parts together
     accumulate          parts that a step's batch is cut into, to fit the memory
+    weights_from        run or checkpoint of the same design whose weights the policy begins with; empty: random ones
+    fresh               name prefixes of tensors that stay random all the same, as a head for other actions must
     eyes_from           folders of runs whose eyes the policy begins with (see `training.start`); empty begins at random
+    frozen              name prefixes of parameters that do not learn
+    lora                name prefixes of parts that learn by low-rank updates of their linear layers, else frozen
+    lora_rank           width of those updates
+    lora_alpha          they count lora_alpha / lora_rank times
     seed                root of data order, initial weights, dropout, noise and augmentation
     learning_rate       peak rate
     slow_factor         factor on the rate of pretrained parts, and of parameters whose name begins with one of `slow`
@@ -74,7 +80,13 @@ class TrainConfig:
     max_seconds: float | None = None
     batch_size: int = 64
     accumulate: int = 1
+    weights_from: str = ""
+    fresh: tuple[str, ...] = ()
     eyes_from: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
+    lora: tuple[str, ...] = ()
+    lora_rank: int = 16
+    lora_alpha: float = 32.0
     seed: int = 0
     learning_rate: float = 3e-4
     slow_factor: float = 0.1
@@ -109,7 +121,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.steps is None and self.samples is None and self.max_seconds is None:
             raise ConfigError("a run needs a budget", leaf="steps", cure="Set steps, samples or max_seconds.")
-        for name in ("steps", "samples", "max_seconds", "batch_size", "accumulate", "learning_rate"):
+        for name in ("steps", "samples", "max_seconds", "batch_size", "accumulate", "learning_rate", "lora_rank"):
             _at_least(name, getattr(self, name), strict=True)
         for name in ("log_every", "keep_last", "keep_every", "validation_batches", "save_every", "validate_every"):
             _at_least(name, getattr(self, name), strict=True)
@@ -118,6 +130,8 @@ class TrainConfig:
         for name in ("ema_decay", "validation_fraction"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 0 and below 1", leaf=name)
+        if self.fresh and not self.weights_from:
+            raise ConfigError("without weights_from everything is random", leaf="fresh")
         if self.batch_size % self.accumulate:
             raise ConfigError(f"batch_size {self.batch_size} is not a multiple of {self.accumulate}", leaf="accumulate")
 

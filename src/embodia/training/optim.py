@@ -2,7 +2,8 @@
 
 Decay pulls matrices and kernels towards zero and leaves alone what has another scale (biases, norms, embeddings, single
 vectors). Pretrained parts learn more slowly: a module says so with an attribute `pretrained = True`, a configuration
-with name prefixes. The state is read and written by parameter name, so that it is plain tensors on disk.
+with name prefixes; low-rank updates of such parts are new and learn at the full rate. The state is read and written by
+parameter name, so that it is plain tensors on disk.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from embodia.core.errors import CheckpointError, ConfigError
+from embodia.nn.low_rank import LowRankLinear
 from embodia.training.config import TrainConfig
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -105,13 +107,20 @@ def _laid_out_like(parameter: Tensor, moment: Tensor) -> Tensor:
 
 def _slow_names(model: nn.Module, config: TrainConfig, parameters: Mapping[str, nn.Parameter]) -> set[str]:
     prefixes = [name for name, module in model.named_modules() if getattr(module, "pretrained", False) is True]
+    updates = {
+        f"{name}.{leaf}"
+        for name, module in model.named_modules()
+        if isinstance(module, LowRankLinear)
+        for leaf, _ in module.named_parameters(recurse=False)
+    }
     for prefix in config.slow:
         if not any(name.startswith(prefix) for name in parameters):
             raise ConfigError(f"no parameter begins with {prefix!r}", leaf="slow")
     return {
         name
         for name in parameters
-        if name.startswith(config.slow) or any(name.startswith(f"{prefix}." if prefix else "") for prefix in prefixes)
+        if name.startswith(config.slow)
+        or (name not in updates and any(name.startswith(f"{prefix}." if prefix else "") for prefix in prefixes))
     }
 
 

@@ -27,7 +27,7 @@ from embodia.training.checkpoint import Card
 from embodia.training.config import TrainConfig
 from embodia.training.factories import Factories
 from embodia.training.feed import Augment
-from embodia.training.start import inherit_eyes
+from embodia.training.start import begin
 
 
 def from_mixture(config: TrainConfig, spec: PolicySpec, mixture: Mixture, augment: Augment | None = None) -> Factories:
@@ -157,9 +157,8 @@ def _wordings(training: Mixture) -> dict[str, tuple[str, ...]]:
 
 
 def _begun(config: TrainConfig, policy: Composition) -> Composition:
-    """The policy with the eyes that earlier runs have taught, where the configuration names some."""
-    if config.eyes_from:
-        inherit_eyes(policy, config.eyes_from)
+    """The policy with what earlier runs have taught, and with what shall not learn, as the configuration says."""
+    begin(policy, config)
     return policy
 
 

@@ -50,6 +50,16 @@ def test_the_data_set_holds_what_was_asked_for(place, capsys):
     assert json.loads(capsys.readouterr().out) == []
 
 
+def test_a_run_goes_on_from_the_weights_of_another_as_that_design(place, capsys):
+    tune = ("--weights-from", place / "run", "--data", place / "data", "--batch-size", 4, "--steps", 1)
+    low = ("--lora", "backbone", "--lora-rank", 4)
+    assert call("train", *tune, *low, "--out", place / "tuned") == 0
+    tuned, run = read_card(place / "tuned"), read_card(place / "run")
+    assert tuned.policy == run.policy and tuned.training.lora == ("backbone",)
+    assert call("train", *tune, "--policy", "pi0", "--out", place / "other") == 2
+    assert "'act'" in capsys.readouterr().err
+
+
 def test_collecting_again_adds_only_what_is_missing(place, capsys):
     before = len(Dataset.open(place / "data").episodes)
     look = ("--size", "32", "--workers", "1")
