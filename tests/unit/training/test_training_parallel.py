@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training_world import config, factories, parallel_config, parallel_factories
+from training_world import LOW_RANK, config, factories, parallel_config, parallel_factories
 
 from embodia.core.errors import ConfigError
 from embodia.io.tensors import load_tensors
@@ -46,7 +46,10 @@ def runs(tmp_path_factory):
     for steps, folder in ((4, "none"), (1, "none_one")):
         chosen = parallel_config(steps=steps)
         fit(chosen, parallel_factories(chosen), out / folder)
-    jobs = ["ddp:ddp:4", "ddp:ddp_one:1", "fsdp:fsdp:4", "fsdp:fsdp_one:1", "fsdp:parts:2", "fsdp:parts:4"]
+    chosen = parallel_config(steps=4, **LOW_RANK)
+    fit(chosen, parallel_factories(chosen), out / "low")
+    jobs = ["ddp:low_ddp:4:lora", "fsdp:low_fsdp:4:lora"]
+    jobs += ["ddp:ddp:4", "ddp:ddp_one:1", "fsdp:fsdp:4", "fsdp:fsdp_one:1", "fsdp:parts:2", "fsdp:parts:4"]
     torchrun(out, *jobs)
     return out
 
@@ -71,6 +74,15 @@ def test_losses_agree_over_steps_and_only_one_rank_writes(runs, mode):
     for key in ("loss", "gradient_norm", "validation_loss"):
         left, right = ([line[key] for line in lines if key in line] for lines in (alone, shared))
         assert left == pytest.approx(right, rel=2e-3)
+
+
+@pytest.mark.parametrize("mode", ["ddp", "fsdp"])
+def test_low_rank_updates_learn_the_same_in_two_processes(runs, mode):
+    alone, shared = (load_policy(runs / name)[0].state_dict() for name in ("low", f"low_{mode}"))
+    begun = parallel_factories(parallel_config(steps=4)).policy().state_dict()
+    assert alone.keys() == shared.keys() == begun.keys()
+    for name, tensor in alone.items():
+        torch.testing.assert_close(shared[name], tensor, rtol=2e-3, atol=1e-6)
 
 
 def test_sharded_weights_are_one_whole_file_that_one_process_loads(runs):

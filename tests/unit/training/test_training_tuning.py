@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_world import config, record, spec
+from training_world import LOW_RANK, STATISTICS, config, record, spec
 
 from embodia.core.errors import CheckpointError, ConfigError
 from embodia.data.mixture import Mixture
@@ -16,7 +16,6 @@ from embodia.training.loop import train
 from embodia.training.sources import from_mixture
 from embodia.training.start import inherit_weights
 
-LOW = {"lora": ("backbone", "decoder"), "lora_rank": 2, "lora_alpha": 4.0}
 STEADY = {"schedule": "constant", "warmup_steps": 0}
 
 
@@ -44,8 +43,6 @@ def test_a_run_begins_with_the_weights_of_another(run, mixture):
 
 def test_units_are_those_of_the_new_data(run):
     one = (1.0, 1.0, 1.0)
-    from training_world import STATISTICS
-
     moved = {**STATISTICS, "state": replace(STATISTICS["state"], mean=(5.0, 5.0, 5.0), std=one)}
     policy = make(spec(), moved, seed=5)
     units = {name: tensor.clone() for name, tensor in policy.state_dict().items() if "_units." in name}
@@ -85,7 +82,7 @@ def test_frozen_parts_stand_still_and_others_learn(run, mixture, tmp_path):
 
 
 def test_low_rank_updates_change_matrices_by_their_rank_and_leave_a_plain_checkpoint(run, mixture, tmp_path):
-    found = train(config(steps=4, weights_from=run, **LOW), spec(), mixture, tmp_path)
+    found = train(config(steps=4, weights_from=run, **LOW_RANK), spec(), mixture, tmp_path)
     before, after = loaded(run), loaded(found.latest)
     assert before.keys() == after.keys()
     for name in before:
@@ -100,7 +97,7 @@ def test_low_rank_updates_change_matrices_by_their_rank_and_leave_a_plain_checkp
 
 
 def test_a_run_with_low_rank_updates_resumes_to_the_same_bits_and_can_be_gone_on_from(run, mixture, tmp_path):
-    parts = {**LOW, **STEADY, "weights_from": run}
+    parts = {**LOW_RANK, **STEADY, "weights_from": run}
     train(config(steps=2, **parts), spec(), mixture, tmp_path / "parts")
     again = train(config(steps=4, **parts), spec(), mixture, tmp_path / "parts")
     whole = train(config(steps=4, **parts), spec(), mixture, tmp_path / "whole")
@@ -114,7 +111,7 @@ def test_a_run_with_low_rank_updates_resumes_to_the_same_bits_and_can_be_gone_on
 def test_updates_of_pretrained_parts_learn_at_the_full_rate(run, mixture):
     from embodia.training import optim
 
-    policy = from_mixture(config(weights_from=run, **LOW), spec(), mixture).policy()
+    policy = from_mixture(config(weights_from=run, **LOW_RANK), spec(), mixture).policy()
     policy.backbone.pretrained = True
     slow = [group for group in optim.build(policy, config()).param_groups if group["factor"] != 1.0]
     assert slow == []

@@ -19,8 +19,11 @@ from embodia.policies.act import Config
 from embodia.training.checkpoint import Card
 from embodia.training.config import TrainConfig
 from embodia.training.factories import Factories
+from embodia.training.start import begin
 
 SIZE, PIXELS, STATE, ACTION, CHUNK = 96, 16, 3, 2, 4
+
+LOW_RANK = {"lora": ("backbone", "decoder"), "lora_rank": 2, "lora_alpha": 4.0}
 
 CONTRACT = Contract(
     observation=ObservationSpec(
@@ -102,8 +105,13 @@ def factories(config: TrainConfig, *, dropout=0.1, latent=True, augment=None, da
     def held(rank, world_size):
         yield batch_of(np.arange(16)[rank::world_size], held_out)
 
+    def policy():
+        made = make(the_spec, STATISTICS)
+        begin(made, config)
+        return made
+
     return Factories(
-        policy=lambda: make(the_spec, STATISTICS),
+        policy=policy,
         batches=batches,
         describe=lambda step: f"ids {sample_ids(step, config.batch_size, config.seed).tolist()}",
         card=Card(policy=the_spec, provenance=PROVENANCE, statistics=STATISTICS, training=config),
