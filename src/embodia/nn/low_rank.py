@@ -47,23 +47,25 @@ class LowRankLinear(nn.Module):
         return F.linear(x, self.base, self.bias) + self.scale * F.linear(F.linear(x, self.down), self.up)
 
 
-def adapt(model: nn.Module, prefixes: Sequence[str], rank: int, alpha: float) -> list[str]:
+def adapt(model: nn.Module, prefixes: Sequence[str], rank: int, alpha: float, but: Sequence[str] = ()) -> list[str]:
     """Freeze everything whose name begins with one of `prefixes` and give its linear layers low-rank updates.
 
-    Returns the names of those layers. A layer that shares its matrix with another module stays whole and frozen, and
-    so does one narrower than `rank`. Raises `ConfigError` naming a prefix under which no layer can be adapted.
+    Names that begin with one of `but` are left alone. Returns the names of those layers. A layer that shares its matrix
+    with another module stays whole and frozen, and so does one narrower than `rank`. Raises `ConfigError` naming a
+    prefix under which no layer can be adapted.
     """
     shared = Counter(id(item) for module in model.modules() for item in module.parameters(recurse=False))
     plain = {
         name: module
         for name, module in model.named_modules(remove_duplicate=False)
         if type(module) is nn.Linear and shared[id(module.weight)] == 1 and rank <= min(module.weight.shape)
+        if not name.startswith(tuple(but))
     }
     for prefix in prefixes:
         if not any(name.startswith(prefix) for name in plain):
             raise ConfigError(f"no linear layer of width {rank} or more begins with {prefix!r}", leaf="lora")
     chosen = {name: layer for name, layer in plain.items() if name.startswith(tuple(prefixes))}
-    freeze(model, prefixes)
+    freeze(model, prefixes, but)
     _replace(model, {id(layer): LowRankLinear(layer, rank, alpha) for layer in chosen.values()})
     return list(chosen)
 
@@ -73,14 +75,19 @@ def merge(model: nn.Module) -> None:
     _replace(model, {id(part): _plain(part) for part in model.modules() if isinstance(part, LowRankLinear)})
 
 
-def freeze(model: nn.Module, prefixes: Sequence[str]) -> None:
-    """Let no parameter learn whose name begins with one of `prefixes`. Raises `ConfigError` for one that fits none."""
+def freeze(model: nn.Module, prefixes: Sequence[str], but: Sequence[str] = ()) -> None:
+    """Let no parameter learn whose name begins with one of `prefixes` and with none of `but`.
+
+    Raises `ConfigError` for a prefix that fits none.
+    """
     for prefix in prefixes:
-        found = [item for name, item in model.named_parameters(remove_duplicate=False) if name.startswith(prefix)]
+        every = model.named_parameters(remove_duplicate=False)
+        found = [(name, item) for name, item in every if name.startswith(prefix)]
         if not found:
             raise ConfigError(f"no parameter begins with {prefix!r}", leaf="frozen")
-        for item in found:
-            item.requires_grad_(False)
+        for name, item in found:
+            if not name.startswith(tuple(but)):
+                item.requires_grad_(False)
 
 
 def _replace(model: nn.Module, others: Mapping[int, nn.Module]) -> None:

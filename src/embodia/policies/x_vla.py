@@ -8,10 +8,10 @@ Composition: bb.vlm(Florence-2 large's encoder: vis.davit, main view and sentenc
   -> head.flow(clean actions, chunk 30, 10 steps, act.ee6d) [train: position 500, rotation 10, gripper cross entropy]
 Published: 0.9 B parameters; 879,851,096 in LeRobot's class; LIBERO 98.1 %, CALVIN ABC-D 4.43 tasks in a row
 Ours: 45 % (38-52, n 200) on Desk, tiny: results/zoo/x_vla.json; command: embodia bench zoo --policy x_vla
-Deviations: no pretrained weights are shipped (public ones load through `embodia weights`), so no second phase adapts
-  prompts first; dimensions beyond the body's own are mixed and restored, yet no loss reaches them; dropout lies at the
-  end of each branch, not inside its perceptron; tiny and small see through keypoints or a small tower, read the
-  sentence as one frozen MiniLM vector and normalise actions by range, with all losses of about one size.
+Deviations: no pretrained weights are shipped (public ones load through `embodia weights`; docs/howto/weights.md has the
+  second phase, prompts first); dimensions beyond the body's own are mixed and restored, yet no loss reaches them;
+  dropout lies at the end of each branch, not inside its perceptron; tiny and small see through keypoints or a small
+  tower, read the sentence as one frozen MiniLM vector and normalise actions by range, with losses of about one size.
 """
 
 from __future__ import annotations

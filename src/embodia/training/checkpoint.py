@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from embodia.core.clock import utc_label
 from embodia.core.config import from_json, to_json
@@ -209,12 +209,17 @@ def load_policy(folder: Path, *, averaged: bool = True) -> tuple[Composition, Po
     weights: dict[str, Tensor] = load_tensors(place / "model.safetensors", framework="torch")
     if averaged and (place / "ema.safetensors").is_file():
         weights |= load_tensors(place / "ema.safetensors", framework="torch")
-    training = card.training
-    if training is not None and training.lora:
-        adapt(policy, training.lora, training.lora_rank, training.lora_alpha)
+    if card.training is not None:
+        adapted(policy, card.training)
     put(policy.state_dict(), weights, file=str(place / "model.safetensors"))
     merge(policy)
     return policy.eval(), card.policy, card.provenance
+
+
+def adapted(policy: nn.Module, training: TrainConfig) -> None:
+    """Give `policy` the low-rank updates that it learns by in this training, as they begin; nothing where by none."""
+    if training.lora:
+        adapt(policy, training.lora, training.lora_rank, training.lora_alpha, but=training.fresh)
 
 
 def _require_borrowed(card: Card, policy: Composition, *, file: Path) -> None:

@@ -37,7 +37,7 @@ class TrainConfig:
     batch_size          samples of one optimizer step, over all processes and accumulated parts together
     accumulate          parts that a step's batch is cut into, to fit the memory
     weights_from        run or checkpoint of the same design whose weights the policy begins with; empty: random ones
-    fresh               name prefixes of tensors that stay random all the same, as a head for other actions must
+    fresh               name prefixes of tensors that begin at random all the same, and learn whatever else stands still
     eyes_from           folders of runs whose eyes the policy begins with (see `training.start`); empty begins at random
     frozen              name prefixes of parameters that do not learn
     lora                name prefixes of parts that learn by low-rank updates of their linear layers, else frozen

@@ -14,10 +14,10 @@ from torch import nn
 
 from embodia.core.errors import CheckpointError, ConfigError
 from embodia.core.protocols import Worded
-from embodia.nn.low_rank import adapt, freeze
+from embodia.nn.low_rank import freeze
 from embodia.nn.normalize import Normalizer
 from embodia.parts.encoders.keypoint_stem import SteeredKeypoints
-from embodia.training.checkpoint import load_policy
+from embodia.training.checkpoint import adapted, load_policy
 from embodia.training.config import TrainConfig
 
 
@@ -27,9 +27,8 @@ def begin(policy: nn.Module, config: TrainConfig) -> None:
         inherit_weights(policy, config.weights_from, config.fresh)
     if config.eyes_from:
         inherit_eyes(policy, config.eyes_from)
-    freeze(policy, config.frozen)
-    if config.lora:
-        adapt(policy, config.lora, config.lora_rank, config.lora_alpha)
+    freeze(policy, config.frozen, but=config.fresh)
+    adapted(policy, config)
 
 
 def inherit_weights(policy: nn.Module, run: str, fresh: Sequence[str] = ()) -> None:

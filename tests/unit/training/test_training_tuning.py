@@ -81,6 +81,16 @@ def test_frozen_parts_stand_still_and_others_learn(run, mixture, tmp_path):
     assert "decoder.head.weight" not in still
 
 
+def test_what_is_fresh_learns_whatever_else_stands_still(run, mixture):
+    fresh = {"weights_from": run, "fresh": ("decoder.head",)}
+    for still in ({"frozen": ("",)}, {**LOW_RANK, "lora": ("",)}):
+        policy = from_mixture(config(**fresh, **still), spec(), mixture).policy()
+        learning = {name for name, item in policy.named_parameters() if item.requires_grad}
+        whole = {name for name in learning if not name.endswith((".up", ".down"))}
+        assert whole == {"decoder.head.weight", "decoder.head.bias"}
+        assert ("backbone.layers.0.attention.out.up" in learning) is ("lora" in still)
+
+
 def test_low_rank_updates_change_matrices_by_their_rank_and_leave_a_plain_checkpoint(run, mixture, tmp_path):
     found = train(config(steps=4, weights_from=run, **LOW_RANK), spec(), mixture, tmp_path)
     before, after = loaded(run), loaded(found.latest)
