@@ -58,7 +58,7 @@ def recipe() -> Recipe:
             episodes=10,
             first_seed=0,
             sentences="canonical",
-            controls=("other_sentence", "blank_image"),
+            controls=("other_sentence", "blank_image", "blind_replay"),
             control_episodes=1,
             filmed=1,
             slots=2,

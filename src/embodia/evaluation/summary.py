@@ -16,6 +16,9 @@ from embodia.evaluation.statistics import Rate, Verdict, corrected, rate_of, ver
 FLOOR = 0.2
 """Tasks that blind replay solves less often than this need eyes."""
 
+FLOOR_EPISODES = 5
+"""Fewer episodes of blind replay do not say how often it solves a task."""
+
 CLEAR_MARGIN = 0.2
 """A policy that beats a control by less than this for certain is called only partly explained."""
 
@@ -65,10 +68,10 @@ def control_margins(episodes: Sequence[Episode]) -> dict[str, Verdict]:
 
 
 def _above_floor(episodes: Sequence[Episode]) -> dict[str, Any]:
-    """The policy's rate over the tasks that blind replay hardly solves; nothing where it was not run or solves all."""
+    """The policy's rate over the tasks that blind replay hardly solves; nothing where it hardly ran or solves all."""
     mine = of_arm(episodes, POLICY)
     floors = {task: _rate(of_arm(episodes, BLIND_REPLAY, task)) for task in tasks(mine)}
-    hard = [task for task, floor in floors.items() if floor.n and floor.value < FLOOR]
+    hard = [task for task, floor in floors.items() if floor.n >= FLOOR_EPISODES and floor.value < FLOOR]
     if not hard:
         return {}
     entry = rate_entry(_rate([item for item in mine if item.task in hard]))
