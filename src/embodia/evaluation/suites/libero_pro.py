@@ -11,7 +11,10 @@ from embodia.envs.adapters.libero import PERTURBED, STANDARD
 from embodia.envs.protocol import EnvConfig
 from embodia.evaluation.suites import Suite
 
-SOURCE = "LIBERO-PRO: Towards Robust and Fair Evaluation of Vision-Language-Action Models Beyond Memorization, 2025"
+SOURCE = (
+    "LIBERO-PRO: Towards Robust and Fair Evaluation of Vision-Language-Action Models Beyond Memorization, 2025, "
+    "arXiv 2510.03827"
+)
 KINDS = ("lan", "object", "swap", "task")
 
 
