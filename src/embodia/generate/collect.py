@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 
 from embodia.core import config as core_config
 from embodia.core.errors import ConfigError, CorruptFileError, EnvironmentFailure
-from embodia.core.specs import Contract
+from embodia.core.specs import Contract, require_match
 from embodia.data.episode import EpisodeData
 from embodia.data.recorder import Recorder
 from embodia.envs import make
@@ -30,6 +31,7 @@ from embodia.generate.demonstrate import Attempt, EpisodeConfig, demonstrate
 from embodia.generate.failures import fail
 from embodia.generate.label import Labeller
 from embodia.generate.label import make as make_labeller
+from embodia.generate.takeover import Novice, Takeover, TakeoverConfig
 from embodia.generate.unlabelled import PLAY, play, wander
 from embodia.io import atomic, jsonio
 
@@ -51,6 +53,7 @@ class CollectConfig:
     `mode` says of which kind; play is of no single task, there `env.tasks` are the skills that may occur. `style` is
     one of the family's styles of experts. `actions` False leaves actions out, for learning from video. `answers` adds
     the texts of the family's labeller (sub-task, plan, reasoning, questions) to the frames of demonstrations.
+    `takeover` lets a policy act before the expert does.
     """
 
     family: str = "metaworld"
@@ -58,6 +61,7 @@ class CollectConfig:
     style: str = ""
     actions: bool = True
     answers: bool = False
+    takeover: TakeoverConfig | None = None
     env: EnvConfig = field(default_factory=EnvConfig)
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
     episodes: int = 40
@@ -68,6 +72,15 @@ class CollectConfig:
     def __post_init__(self) -> None:
         if self.episodes < 1 or self.tries < 1.0:
             raise ConfigError("at least one episode and one try each", leaf="collect")
+        if self.takeover is not None and self.mode != "expert":
+            raise ConfigError(f"an expert takes over, nobody does in mode {self.mode!r}", leaf="takeover")
+
+    @property
+    def acted_in(self) -> EnvConfig:
+        """The environment in which it is acted: success does not end it, and there is time for both who act."""
+        if self.takeover is None:
+            return replace(self.env, success_ends=False)
+        return replace(self.env, success_ends=False, horizon=self.takeover.after[1] + self.episode.limit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,22 +116,26 @@ def collect(
     out: str | Path,
     progress: Progress | None = None,
     *,
+    novice: Novice | None = None,
     open_recorder: Callable[..., Any] = Recorder,
 ) -> CollectReport:
     """Fill the data set at `out` until every task has its episodes; continues what an interrupted call began.
 
-    Raises `EnvironmentFailure` when a task's expert fails too often, `ConfigError`, `ContractError` or `ProfileError`
-    when `out` holds data made in another way, `CorruptFileError` for a strange log, and what workers and recorder
-    raise; everything recorded before stays.
+    `novice` loads the policy that acts before the expert takes over, where the configuration says so; a task of which
+    it leaves too little to do keeps fewer episodes. Raises `EnvironmentFailure` when a task's expert fails too often,
+    `ConfigError`, `ContractError` or `ProfileError` when `out` holds data made in another way, `CorruptFileError` for a
+    strange log, and what workers and recorder raise; everything recorded before stays.
     """
     root = Path(out)
-    env = make(config.family, replace(config.env, success_ends=False))
+    if (config.takeover is None) != (novice is None):
+        raise ConfigError("a policy that acts first and for how long belong together", leaf="takeover")
+    env = make(config.family, config.acted_in)
     said = {} if config.mode in _SILENT else paraphrases(env)
     contract = recorded_contract(config, env)
     recorder: EpisodeSink = open_recorder(root, contract=contract, provenance=env.provenance, paraphrases=said)
     try:
         _remember(config, root)
-        return _Collection(config, env, recorder, root, progress).run()
+        return _Collection(config, env, recorder, root, progress, novice).run()
     finally:
         recorder.close()
         env.close()
@@ -169,8 +186,15 @@ def paraphrases(env: Env) -> dict[str, tuple[str, ...]]:
 
 class _Collection:
     def __init__(
-        self, config: CollectConfig, env: Env, recorder: EpisodeSink, root: Path, progress: Progress | None
+        self,
+        config: CollectConfig,
+        env: Env,
+        recorder: EpisodeSink,
+        root: Path,
+        progress: Progress | None,
+        novice: Novice | None,
     ) -> None:
+        self._novice = novice
         self._tasks = (PLAY,) if config.mode == "play" else env.tasks
         self._config, self._recorder = config, recorder
         self._path = root / ATTEMPTS
@@ -183,7 +207,7 @@ class _Collection:
         workers = self._config.workers or processors()
         todo = self._wave()
         if todo:
-            arguments = [(self._config,)] * min(workers, len(todo))
+            arguments = [(self._config, self._novice)] * min(workers, len(todo))
             with Pool(_build, arguments, name=f"{self._config.family} collection") as pool:
                 while todo:
                     for attempt in in_order(pool, todo):
@@ -196,24 +220,29 @@ class _Collection:
         found: list[Key] = []
         for task in self._tasks:
             missing = self._config.episodes - self._kept(task)
-            seed, tried = self._config.first_seed, 0
+            seed, tried, new = self._config.first_seed, 0, list[Key]()
             while missing > 0:
                 if (task, seed) in self._outcome:
                     tried += 1
                 else:
-                    found.append((task, seed))
+                    new.append((task, seed))
                     missing -= 1
                 seed += 1
-            self._require(task, tried)
+            found += new[: self._allowed(task, tried)]
         return found
 
-    def _require(self, task: str, tried: int) -> None:
-        if tried >= self._config.tries * self._config.episodes:
+    def _allowed(self, task: str, tried: int) -> int:
+        """How many more attempts a task may have. Raises `EnvironmentFailure` when an expert has had them all."""
+        most = math.ceil(self._config.tries * self._config.episodes)
+        if self._config.takeover is not None:
+            return max(0, most - tried)
+        if tried >= most:
             raise EnvironmentFailure(
                 f"of {tried} attempts at {task} only {self._kept(task)} could be kept, in mode {self._config.mode}",
                 leaf=task,
                 cure="Ask for fewer episodes, allow more tries or disturb less.",
             )
+        return most
 
     def _take(self, attempt: Attempt) -> None:
         number = self._recorder.record(attempt.episode) if attempt.episode is not None else None
@@ -281,14 +310,19 @@ def _earlier(path: Path, recorded: Iterable[Key]) -> Iterator[tuple[Key, bool]]:
         yield key, True
 
 
-def _build(config: CollectConfig) -> Handler:
-    env = make(config.family, replace(config.env, success_ends=False))
+def _build(config: CollectConfig, novice: Novice | None = None) -> Handler:
+    env = make(config.family, config.acted_in)
+    before = None
+    if config.takeover is not None and novice is not None:
+        policy = novice()
+        require_match(policy.contract, env.contract, left_name=config.takeover.policy, right_name="the environment")
+        before = Takeover(policy, config.takeover)
     labeller = make_labeller(config.family, config.env) if config.answers else None
 
     def handle(key: Key) -> Attempt:
         # made for one attempt: experts remember the scene they acted in, and half a gigabyte of it with them
         expert_for = functools.cache(lambda task: experts.make(config.family, task, config.style))
-        attempt = _attempt(config, env, expert_for, labeller, *key)
+        attempt = _attempt(config, env, expert_for, labeller, before, *key)
         return attempt if _with_actions(config, env) else _without_actions(attempt)
 
     return handle
@@ -299,6 +333,7 @@ def _attempt(
     env: Env,
     expert_for: Callable[[str], experts.Expert],
     labeller: Labeller | None,
+    before: Takeover | None,
     task: str,
     seed: int,
 ) -> Attempt:
@@ -308,7 +343,7 @@ def _attempt(
         return wander(env, task, seed, config.episode)
     if config.mode == "failing":
         return fail(env, expert_for, task, seed, config.episode)
-    return demonstrate(env, expert_for(task), task, seed, config.episode, labeller)
+    return demonstrate(env, expert_for(task), task, seed, config.episode, labeller, before)
 
 
 def _without_actions(attempt: Attempt) -> Attempt:

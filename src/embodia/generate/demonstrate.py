@@ -19,6 +19,7 @@ from embodia.envs.protocol import Env
 from embodia.generate.disturb import Disturbance, NoiseConfig
 from embodia.generate.experts import Expert
 from embodia.generate.label import Labeller
+from embodia.generate.takeover import Takeover
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +62,28 @@ class Attempt:
 
 
 def demonstrate(
-    env: Env, expert: Expert, task: str, seed: int, config: EpisodeConfig, labeller: Labeller | None = None
+    env: Env,
+    expert: Expert,
+    task: str,
+    seed: int,
+    config: EpisodeConfig,
+    labeller: Labeller | None = None,
+    before: Takeover | None = None,
 ) -> Attempt:
     """Let `expert` do `task` from `seed`; a pure function of its arguments.
 
     `env` must let an episode go on after success (`success_ends=False`). `labeller` adds texts to every frame.
+    `before` lets a policy act first; nothing of that is recorded.
     """
     log = Log(config.images_every)
     if labeller is not None:
         labeller.begin(task, seed)
     noise = Disturbance(config.noise, env.contract.action, generator(seed, task, "noise"))
-    sensed = env.reset(task, seed)
+    sensed, done = env.reset(task, seed), ""
+    if before is not None:
+        sensed, done = before(env, sensed, task, seed)
+    if done:
+        return Attempt(task=task, seed=seed, steps=0, success=False, episode=None, reason=done)
     expert.begin()
     held = 0
     for _ in range(config.limit):
@@ -86,7 +98,8 @@ def demonstrate(
             break
     success = bool(info["success"])
     said = env.instructions(task)[0]
-    episode = log.episode(said, task, seed, success=True, source="scripted expert") if success else None
+    source = "scripted expert" if before is None else "scripted expert, taking over"
+    episode = log.episode(said, task, seed, success=True, source=source) if success else None
     if episode is not None and labeller is not None:
         episode = replace(episode, answers=labeller.answers())
     reason = "" if success else "the predicate does not hold at the end"

@@ -6,7 +6,7 @@ Source: arXiv 2304.13705
 Composition: vis.resnet(18, frozen batch norm) + prop.linear + latent -> bb.encoder(4) -> head.regress(7, chunk 100)
   [train: L1 + 10 KL] [act: tt.ensemble exp(-0.01 i)]
 Published: about 80 M parameters with four cameras and 14 joints
-Ours: tiny 86 % (82-88, n 500) on Meta-World MT50, 70 % (66-75, n 400) on LIBERO's four suites, 75 % (67-81, n 150) on
+Ours: tiny 86 % (82-88, n 500) on Meta-World MT50, 72 % (67-76, n 400) on LIBERO's four suites, 75 % (67-81, n 150) on
   ALOHA's cube, 76 % (70-82, n 200) on Desk: results/{metaworld_mt50,libero,aloha_transfer_cube,zoo/act,parity_act}.json
 Deviations: an instruction may enter as one more token (a frozen MiniLM sentence vector); no pretrained ResNet weights
   are shipped; tiny sees through keypoints that the sentence steers, small through group norm; both tell cameras apart

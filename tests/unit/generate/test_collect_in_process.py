@@ -16,6 +16,7 @@ from embodia.envs import EnvConfig, make
 from embodia.generate import collect as module
 from embodia.generate.collect import ATTEMPTS, SETTINGS, CollectConfig, collect, in_order, paraphrases, read_settings
 from embodia.generate.demonstrate import Attempt, EpisodeConfig, demonstrate
+from embodia.generate.takeover import TakeoverConfig
 
 TASKS = ("go-red", "go-blue")
 ENV = EnvConfig(height=8, width=8, tasks=TASKS)
@@ -132,6 +133,35 @@ def test_the_data_set_is_the_first_successes_in_order_whatever_happens_on_the_wa
         assert seeds_of(root, "go-blue") == [0, 1, 2] and report.episodes == 6
         last = seeds_of(root, "go-red")[-1]
         assert report.failed == {"go-red": len([seed for seed in fails if seed < last]), "go-blue": 0}
+
+
+class Clever:
+    """A policy of that body, and what stands in for letting it act: it does all that is red."""
+
+    contract = make("dots", ENV).contract
+
+    def __init__(self, policy, config):
+        assert policy.contract == self.contract and config.policy == "run"
+
+    def __call__(self, env, sensed, task, seed):
+        return sensed, "the policy had done it" if task == "go-red" else ""
+
+
+def test_what_a_policy_leaves_nothing_of_keeps_fewer_episodes(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "Takeover", Clever)
+    config = replace(CONFIG, takeover=TakeoverConfig(policy="run", after=(3, 6)), tries=2.0)
+    assert config.acted_in.horizon == 46 and CONFIG.acted_in.horizon == 0
+    novice = lambda: Clever(Clever, config.takeover)  # noqa: E731
+    report = collect(config, tmp_path, novice=novice, open_recorder=Shelf)
+    assert report.kept == {"go-red": 0, "go-blue": 3} and report.failed == {"go-red": 6, "go-blue": 0}
+    assert collect(config, tmp_path, novice=novice, open_recorder=Shelf).frames == 0
+    assert read_settings(tmp_path) == config
+
+
+def test_a_policy_that_acts_first_and_for_how_long_belong_together(tmp_path):
+    for config, novice in ((CONFIG, object), (replace(CONFIG, takeover=TakeoverConfig(policy="run")), None)):
+        with pytest.raises(ConfigError, match="belong together"):
+            collect(config, tmp_path, novice=novice, open_recorder=Shelf)
 
 
 def test_asking_for_more_adds_to_what_is_there(tmp_path):

@@ -7,8 +7,12 @@ than those collected here (the evaluator checks it).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from embodia.core.protocols import Policy
 
 EXAMPLES = (
     "embodia collect --tasks door-lock door-unlock --episodes 20 --out data/doors",
@@ -17,6 +21,7 @@ EXAMPLES = (
     "embodia collect --family desk --env-options body=arm6 --out data/arm6",
     "embodia collect --family desk --answers --tasks place/red-cube/bowl --out data/told",
     "embodia collect --family desk --mode play --limit 600 --episodes 100 --out data/play",
+    "embodia collect --tasks door-lock --novice runs/doors --after 20 150 --episodes 20 --out data/recoveries",
     "embodia collect --family desk --mode failing --tasks place/red-cube/bowl --out data/failures",
 )
 
@@ -39,6 +44,12 @@ class Options:
     """Record actions; without them the set is for learning from video."""
     answers: bool = False
     """Add texts to every frame, where the family has a labeller (desk): sub-task, plan, reasoning, questions."""
+    novice: str = ""
+    """A run or checkpoint that acts first: the expert takes over from where it got to, and only that is recorded."""
+    after: tuple[int, int] = (20, 200)
+    """Fewest and most control steps before the expert takes over, drawn for each episode."""
+    execute: int = 8
+    """Actions of a chunk carried out before the novice looks again; 0 is all of them."""
     episodes: int = 40
     """Episodes of each task, of demonstrations only successful ones; of play, episodes in all."""
     first_seed: int = 0
@@ -69,6 +80,7 @@ def run(options: Options) -> int:
     from embodia.generate.collect import CollectConfig, collect
     from embodia.generate.demonstrate import EpisodeConfig
     from embodia.generate.disturb import NoiseConfig
+    from embodia.generate.takeover import TakeoverConfig
 
     env = EnvConfig(
         profile=options.profile,
@@ -78,12 +90,17 @@ def run(options: Options) -> int:
         tasks=options.tasks,
         options=named_values(options.env_options) or None,
     )
+    takeover, novice = None, None
+    if options.novice:
+        takeover = TakeoverConfig(policy=options.novice, after=options.after, execute=options.execute)
+        novice = partial(_novice, options.novice)
     config = CollectConfig(
         family=options.family,
         mode=options.mode,
         style=options.style,
         actions=options.actions,
         answers=options.answers,
+        takeover=takeover,
         env=env,
         episode=EpisodeConfig(
             limit=options.limit, images_every=options.pictures_every, noise=NoiseConfig(share=options.noise)
@@ -93,7 +110,17 @@ def run(options: Options) -> int:
         workers=options.workers,
     )
     with ProgressBar() as progress:
-        report = collect(config, options.out, progress=progress)
+        report = collect(config, options.out, progress=progress, novice=novice)
     failed = sum(report.failed.values())
     print(f"{report.episodes} episodes in {options.out}, {failed} attempts left out, {report.frames} new frames")
     return 0
+
+
+def _novice(run: str) -> Policy:
+    """The policy of a run, on one thread, because every worker loads it."""
+    import torch
+
+    from embodia.training.checkpoint import load_policy
+
+    torch.set_num_threads(1)
+    return load_policy(Path(run))[0]
