@@ -192,7 +192,7 @@ class _Collection:
         recorder: EpisodeSink,
         root: Path,
         progress: Progress | None,
-        novice: Novice | None,
+        novice: Novice | None = None,
     ) -> None:
         self._novice = novice
         self._tasks = (PLAY,) if config.mode == "play" else env.tasks

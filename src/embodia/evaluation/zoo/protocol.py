@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from embodia.core.config import to_json
@@ -52,6 +54,12 @@ PLAIN, SENSED = "rgb", "rgb,depth,points,wrench,touch"
 TEACHER = "act"
 EYES = {"usual": KeypointStemConfig(), "quick": QUICK_EYES}
 """What is taught: the eyes of nearly all policies, and those of the quick halves of systems at two rates."""
+
+
+_LATER: Mapping[str, Any] = MappingProxyType(
+    {"takeover": None, "weights_from": "", "fresh": [], "frozen": [], "lora": [], "lora_rank": 16, "lora_alpha": 32.0}
+)
+"""Settings that came to be after results were stored, and the values that leave everything as it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,12 +142,12 @@ def judging(config: ZooConfig, senses: str = PLAIN) -> EvalConfig:
 
 def data_fingerprint(config: ZooConfig, senses: str = PLAIN) -> str:
     """Eight letters for all that decides the demonstrations and what is recorded of them."""
-    return _digest(to_json(collecting(config, 1, senses)))
+    return _digest(_collected(config, senses))
 
 
 def fingerprint(config: ZooConfig) -> str:
     """Eight letters for all that decides a result, beside the policy and the code; what else is recorded does not."""
-    shown = to_json(collecting(config, 1))
+    shown = _collected(config)
     del shown["answers"]
     eyes = eyes_fingerprint(config) if config.eye_minutes else ""
     return _digest(shown, _decisive(training(config)), to_json(judging(config)), eyes)
@@ -147,15 +155,24 @@ def fingerprint(config: ZooConfig) -> str:
 
 def eyes_fingerprint(config: ZooConfig) -> str:
     """Eight letters for all that decides the eyes."""
-    return _digest(to_json(collecting(config, 1)), _decisive(teaching(config)), TEACHER, to_json(EYES))
+    return _digest(_collected(config), _decisive(teaching(config)), TEACHER, to_json(EYES))
 
 
 def _digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
 
 
+def _collected(config: ZooConfig, senses: str = PLAIN) -> dict[str, Any]:
+    """How demonstrations are made, as far as that could be said when the first results were stored."""
+    return _without_later(to_json(collecting(config, 1, senses)))
+
+
+def _without_later(shown: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in shown.items() if name not in _LATER or value != _LATER[name]}
+
+
 def _decisive(config: TrainConfig) -> dict[str, Any]:
     """What of a training decides its outcome: the milestones that are kept do not."""
-    shown: dict[str, Any] = to_json(config)
+    shown = _without_later(to_json(config))
     del shown["keep_every"]
     return shown
