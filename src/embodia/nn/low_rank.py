@@ -4,8 +4,7 @@ Title: LoRA: Low-Rank Adaptation of Large Language Models
 Year: 2021
 Source: arXiv 2106.09685
 
-Section 4.1: W x + alpha / rank * B A x, A random, B zero, so that training begins with the
-layer as it was.
+Section 4.1: W x + alpha / rank * B A x, A random, B zero, so that training begins with the layer as it was.
 The one thing to watch: `weight` of such a layer is the sum, computed at every look, for code that reads weights instead
 of calling layers; calling it never computes the sum and spends no gradient on the frozen matrix.
 """

@@ -22,7 +22,7 @@ from embodia.training.config import TrainConfig
 
 
 def begin(policy: nn.Module, config: TrainConfig) -> None:
-    """Everything that `config` asks for before the first step. Raises what the four below raise."""
+    """Everything that `config` asks for before the first step. Raises what its steps raise."""
     if config.weights_from:
         inherit_weights(policy, config.weights_from, config.fresh)
     if config.eyes_from:

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_world import config, record, spec
+from training_world import config, spec
 
 from embodia.core.errors import ConfigError, MissingFileError
-from embodia.data.mixture import Mixture
 from embodia.parts.encoders.keypoint_stem import KeypointStemConfig
 from embodia.policies import make
 from embodia.training.checkpoint import load_policy
@@ -23,11 +22,6 @@ EYE = KeypointStemConfig(channels=8, keypoints=4, grid_channels=8, condition=8)
 def seeing(eye=EYE, width=16):
     plain = spec(width=width)
     return replace(plain, config=replace(plain.config, vision=eye))
-
-
-@pytest.fixture(scope="module")
-def mixture(tmp_path_factory):
-    return Mixture([(record(tmp_path_factory.mktemp("data") / "toy"), 1.0)])
 
 
 @pytest.fixture(scope="module")

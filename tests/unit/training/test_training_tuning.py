@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_world import LOW_RANK, STATISTICS, config, record, spec
+from training_world import LOW_RANK, STATISTICS, config, spec
 
 from embodia.core.errors import CheckpointError, ConfigError
-from embodia.data.mixture import Mixture
 from embodia.io.tensors import load_tensors
 from embodia.policies import bet, make
 from embodia.training.checkpoint import load_policy
@@ -17,11 +16,6 @@ from embodia.training.sources import from_mixture
 from embodia.training.start import inherit_weights
 
 STEADY = {"schedule": "constant", "warmup_steps": 0}
-
-
-@pytest.fixture(scope="module")
-def mixture(tmp_path_factory):
-    return Mixture([(record(tmp_path_factory.mktemp("data") / "toy"), 1.0)])
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ against the unperturbed suite is the result, so play both with the same policy a
 
 from __future__ import annotations
 
-from embodia.envs.adapters.libero import PERTURBED, STANDARD
+from embodia.envs.adapters.libero import HORIZONS, PERTURBED, STANDARD
 from embodia.envs.protocol import EnvConfig
 from embodia.evaluation.suites import Suite
 
@@ -23,18 +23,23 @@ def suites() -> tuple[Suite, ...]:
     return (
         _suite("libero_pro", PERTURBED, "each suite with one thing"),
         *(
-            _suite(f"libero_pro/{base.removeprefix('libero_')}_{kind}", (f"{base}_{kind}",), f"{base} with the {kind}")
+            _suite(
+                f"libero_pro/{base.removeprefix('libero_')}_{kind}",
+                (f"{base}_{kind}",),
+                f"{base} with the {kind}",
+                HORIZONS[base],
+            )
             for base in STANDARD[:4]
             for kind in KINDS
         ),
     )
 
 
-def _suite(name: str, parts: tuple[str, ...], what: str) -> Suite:
+def _suite(name: str, parts: tuple[str, ...], what: str, horizon: int = 0) -> Suite:
     return Suite(
         name=name,
         family="libero",
-        env=EnvConfig(tasks=parts),
+        env=EnvConfig(tasks=parts, horizon=horizon),
         episodes=50,
         first_seed=0,
         groups={part: (part,) for part in parts} if len(parts) > 1 else {},
