@@ -6,11 +6,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from embodia.cli.progress import ProgressBar
 from embodia.core.errors import ConfigError
+from embodia.core.protocols import Policy
 from embodia.envs.protocol import EnvConfig
 from embodia.evaluation.checkpoints import judge
 from embodia.evaluation.plans import EvalConfig
@@ -18,9 +20,23 @@ from embodia.evaluation.results import control_per_task, write_result
 from embodia.evaluation.subjects import has_expert
 from embodia.evaluation.suites import load, names
 from embodia.generate.collect import SETTINGS, read_settings
+from embodia.generate.takeover import Novice
+from embodia.training.checkpoint import load_policy
 
 HORIZON = 200
 """Control steps of an episode where no suite prescribes them."""
+
+
+def novice(run: Path) -> Novice:
+    """How workers load the policy of a run that acts before an expert takes over: each its own, on one thread."""
+    return partial(_load_alone, run)
+
+
+def _load_alone(run: Path) -> Policy:
+    import torch
+
+    torch.set_num_threads(1)
+    return load_policy(run)[0]
 
 
 def evaluate_checkpoint(checkpoint: Path, data: Sequence[Path], config: EvalConfig, out: Path) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class RandomPolicy:
 
 
 class BlindReplay:
-    """The actions of training episodes, open loop: for each new episode one of the same task is drawn by `rng`.
+    """The actions of training episodes, open loop: for each new episode one of `demonstrations` is drawn by `rng`.
 
     `sentences` maps every sentence that may be told to the tasks it may mean. Where a demonstration has ended, rates of
     change are zero and everything else stays as it was. Raises `UnknownNameError` for a task without demonstrations.
@@ -108,10 +108,15 @@ class BlindReplay:
 
 
 def demonstrations(data: Sequence[Episodes], task: str) -> list[tuple[int, int]]:
-    """(data set, episode) of every successful training episode of a task."""
-    return [
-        (i, row.index) for i, source in enumerate(data) for row in source.episodes if row.task == task and row.success
-    ]
+    """(data set, episode) of every successful training episode of a task, in the first data set that has some.
+
+    Later sets often begin elsewhere, as where an expert took over: replayed from a start they would make a floor low.
+    """
+    for i, source in enumerate(data):
+        found = [(i, row.index) for row in source.episodes if row.task == task and row.success]
+        if found:
+            return found
+    return []
 
 
 def _of_tasks(data: Sequence[Episodes], tasks: Sequence[str]) -> list[tuple[int, int]]:

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import tomllib
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from cli_folders import ENV, dots
+from embodia_recipes import Recipe, Round
 
 from embodia.cli import main as entry
 from embodia.cli import recipes
@@ -21,6 +23,10 @@ from embodia.cli.verbs import check, policies, where
 from embodia.core.config import to_json
 from embodia.core.errors import ConfigError, MissingExtraError, TrainingError, UnknownNameError
 from embodia.envs import make
+from embodia.evaluation.plans import EvalConfig
+from embodia.generate.collect import CollectConfig
+from embodia.generate.takeover import TakeoverConfig
+from embodia.training.config import TrainConfig
 
 
 def call(*words):
@@ -283,26 +289,49 @@ def test_a_verb_is_found_with_a_dash_and_never_outside_its_folder(capsys):
         assert "unknown verb" in capsys.readouterr().err
 
 
+FIRST, TRADED = CollectConfig(episodes=2), CollectConfig(episodes=3)
+MENDED = CollectConfig(takeover=TakeoverConfig(policy="whoever", after=(1, 5)))
+
+
 @pytest.fixture
 def stages(monkeypatch):
-    """A recipe of which only the order of stages is left."""
+    """A recipe of which only the order of stages is left; `rounds` are added by a test."""
     said = []
-    recipe = types.SimpleNamespace(evaluate="plan", train=types.SimpleNamespace(batch_size=8))
-    folder = types.SimpleNamespace(load=lambda name: types.SimpleNamespace(recipe=lambda: recipe))
+    recipe = Recipe(
+        collect=FIRST, policy="act", size="tiny", train=TrainConfig(steps=9, batch_size=8), evaluate=EvalConfig()
+    )
+    stages = types.SimpleNamespace(said=said, recipe=recipe)
+    folder = types.SimpleNamespace(load=lambda name: types.SimpleNamespace(recipe=lambda: stages.recipe))
     monkeypatch.setattr(recipes, "FOLDER", folder)
-    monkeypatch.setattr(recipes, "_collect", lambda recipe, data: said.append(("collect", data.name)))
-    monkeypatch.setattr(recipes, "_train", lambda recipe, data, out: said.append(("train", data.name, out.name)))
-    monkeypatch.setattr(recipes, "_spread", lambda name, out: said.append(("spread", name)))
-    facts = {"training_episodes": 3, "policy": {"checkpoint": "step-000000005"}}
-    judge = lambda run, data, plan, out: said.append(("evaluate", run.name, plan)) or facts  # noqa: E731
+    monkeypatch.setattr(
+        "embodia.generate.collect.collect",
+        lambda config, data, **rest: (
+            said.append(("collect", data, config, rest["novice"])) or types.SimpleNamespace(episodes=2, failed={})
+        ),
+    )
+    monkeypatch.setattr("embodia.cli.evaluating.novice", lambda run: f"acting {run}")
+    monkeypatch.setattr(
+        "embodia.cli.datasets.open_mixture", lambda data: types.SimpleNamespace(contract=None, data=data)
+    )
+    monkeypatch.setattr(
+        "embodia.training.loop.train",
+        lambda config, spec, mixture, out, progress: (
+            said.append(("train", mixture.data, config, out)) or types.SimpleNamespace(samples=8, seconds=1, best=out)
+        ),
+    )
+    monkeypatch.setattr(recipes, "_spread", lambda name, out, number: said.append(("spread", name, number)))
+    judge = lambda run, data, plan, out: said.append(("evaluate", run, data)) or {"training_episodes": 3}  # noqa: E731
     monkeypatch.setattr("embodia.cli.evaluating.evaluate_checkpoint", judge)
-    lines = [{"loss": 1.0, "step": step, "seconds": seconds} for step, seconds in ((4, 2.4), (8, 4.8))]
+    monkeypatch.setattr(
+        "embodia.training.checkpoint.find", lambda run: run / ("step-3" if run.parent.name == "round2" else "step-5")
+    )
+    lines = [{"loss": 1.0, "step": step, "seconds": seconds} for step, seconds in ((2, 1.0), (4, 2.4), (8, 4.8))]
     lines.append({"validation_loss": 1.0, "step": 8})
     monkeypatch.setattr("embodia.training.metrics.read", lambda folder: lines)
     write = lambda path, report, training: said.append(("result", path.name, training))  # noqa: E731
     monkeypatch.setattr("embodia.cli.evaluating.write_suite_result", write)
     monkeypatch.setattr("embodia.cli.evaluating.print_report", lambda report, out: said.append(("report",)))
-    return said
+    return stages
 
 
 @pytest.mark.parametrize(
@@ -316,9 +345,41 @@ def stages(monkeypatch):
 )
 def test_a_recipe_runs_the_stages_it_is_asked_for_in_order(stages, tmp_path, stage, order):
     recipes.run_recipe("toy", tmp_path, stage)
-    assert [item[0] for item in stages] == order
-    written = [item[1:] for item in stages if item[0] == "result"]
+    assert [item[0] for item in stages.said] == order
+    written = [item[1:] for item in stages.said if item[0] == "result"]
     assert written in ([], [("result.json", {"samples": 40, "seconds": 2, "demonstrations": 3})])
+
+
+def test_a_second_round_collects_from_the_first_ones_policy_and_goes_on_from_its_weights(stages, tmp_path):
+    second = Round(collect={"mended": MENDED, "traded": TRADED}, train=TrainConfig(steps=7, batch_size=16))
+    stages.recipe = replace(stages.recipe, rounds=(second,))
+    run, home = tmp_path / "train", tmp_path / "round2"
+    mended = replace(MENDED, takeover=replace(MENDED.takeover, policy=str(run)))
+    data = (tmp_path / "data", home / "mended", home / "traded")
+    recipes.run_recipe("toy", tmp_path)
+    assert stages.said[:-2] == [
+        ("collect", data[0], FIRST, None),
+        ("spread", "toy", 1),
+        ("collect", data[1], mended, f"acting {run}"),
+        ("collect", data[2], TRADED, None),
+        ("spread", "toy", 2),
+        ("evaluate", home / "train", data),
+    ]
+    spent = {"samples": 5 * 8 + 3 * 16, "seconds": 3, "demonstrations": 3}
+    assert stages.said[-2] == ("result", "result.json", spent)
+    stages.said.clear()
+    recipes.run_recipe("toy", tmp_path, "train", 2)
+    assert stages.said == [("train", data, replace(second.train, weights_from=str(run)), home / "train")]
+    stages.said.clear()
+    recipes.run_recipe("toy", tmp_path, "train")
+    assert stages.said == [("train", data[:1], stages.recipe.train, run)]
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_round_that_a_recipe_does_not_have_is_refused(stages, tmp_path, number):
+    with pytest.raises(ConfigError, match="of 1") as caught:
+        recipes.run_recipe("toy", tmp_path, "collect", number)
+    assert caught.value.leaf == "round" and not stages.said
 
 
 @pytest.mark.parametrize(("cores", "processes"), [(1, 1), (2, 2), (3, 2), (64, 4)])
@@ -329,16 +390,18 @@ def test_training_takes_as_many_processes_as_divide_the_batch(monkeypatch, tmp_p
     monkeypatch.setattr(
         recipes.subprocess, "run", lambda words, **_: ran.append(words) or subprocess.CompletedProcess(words, 0)
     )
-    recipes._spread("toy", tmp_path)
+    recipes._spread("toy", tmp_path, 2)
     (words,) = ran
-    assert words[-5:] == ["toy", "--stage", "train", "--out", str(tmp_path)] and words[0] == sys.executable
+    assert (
+        words[-7:] == ["toy", "--stage", "train", "--round", "2", "--out", str(tmp_path)] and words[0] == sys.executable
+    )
     assert ("--nproc-per-node" in words) == (processes > 1) and (processes == 1 or str(processes) in words)
 
 
 def test_training_that_fails_elsewhere_is_an_error_here(monkeypatch, tmp_path):
     monkeypatch.setattr(recipes.subprocess, "run", lambda words, **_: subprocess.CompletedProcess(words, 7))
     with pytest.raises(TrainingError, match="status 7"):
-        recipes._spread("toy", tmp_path)
+        recipes._spread("toy", tmp_path, 2)
 
 
 def test_recipes_are_files_of_one_folder():

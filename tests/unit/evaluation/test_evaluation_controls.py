@@ -89,6 +89,16 @@ def test_blind_replay_draws_different_episodes_and_follows_the_sentence():
     assert len(set(carry)) > 6
 
 
+def test_blind_replay_keeps_to_the_first_data_set_that_shows_the_task():
+    everything, red = ToyData(), ToyData()
+    red.episodes = [row for row in red.episodes if row.task == "reach-red"]
+    told = ("Find the red one.",) * 20 + ("Find the blue one.",) * 20
+    for sets, expected in (((everything, red), {0}), ((red, everything), {0, 1})):
+        _, carry = BlindReplay(sets, TOLD, 5).act(observe(sentences=told), None, np.random.default_rng(0))
+        assert {source for source, _ in carry} == expected
+        assert {source for source, _ in carry[:20]} == {0}
+
+
 def test_blind_replay_solves_its_own_training_seed():
     data = ToyData(seeds=(3,))
     policy = BlindReplay([data], TOLD, 30)
@@ -154,7 +164,9 @@ def test_blind_replay_reads_a_recorded_data_set(tmp_path):
 def test_failed_episodes_are_no_demonstrations():
     data = ToyData(seeds=(0, 1))
     data.episodes[0].success = False
-    assert demonstrations([data, ToyData(seeds=(5,))], "reach-red") == [(0, 1), (1, 0)]
+    assert demonstrations([data, ToyData(seeds=(5,))], "reach-red") == [(0, 1)]
+    data.episodes[1].success = False
+    assert demonstrations([data, ToyData(seeds=(5,))], "reach-red") == [(1, 0)]
 
 
 def test_plans_tell_every_wording_in_turn():

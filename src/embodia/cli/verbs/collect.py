@@ -7,12 +7,8 @@ than those collected here (the evaluator checks it).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from embodia.core.protocols import Policy
+from typing import Literal
 
 EXAMPLES = (
     "embodia collect --tasks door-lock door-unlock --episodes 20 --out data/doors",
@@ -74,6 +70,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Collect, with a progress bar, and say what came of it."""
+    from embodia.cli.evaluating import novice
     from embodia.cli.main import named_values
     from embodia.cli.progress import ProgressBar
     from embodia.envs import EnvConfig
@@ -90,10 +87,10 @@ def run(options: Options) -> int:
         tasks=options.tasks,
         options=named_values(options.env_options) or None,
     )
-    takeover, novice = None, None
+    takeover, acts = None, None
     if options.novice:
         takeover = TakeoverConfig(policy=options.novice, after=options.after, execute=options.execute)
-        novice = partial(_novice, options.novice)
+        acts = novice(Path(options.novice))
     config = CollectConfig(
         family=options.family,
         mode=options.mode,
@@ -110,17 +107,7 @@ def run(options: Options) -> int:
         workers=options.workers,
     )
     with ProgressBar() as progress:
-        report = collect(config, options.out, progress=progress, novice=novice)
+        report = collect(config, options.out, progress=progress, novice=acts)
     failed = sum(report.failed.values())
     print(f"{report.episodes} episodes in {options.out}, {failed} attempts left out, {report.frames} new frames")
     return 0
-
-
-def _novice(run: str) -> Policy:
-    """The policy of a run, on one thread, because every worker loads it."""
-    import torch
-
-    from embodia.training.checkpoint import load_policy
-
-    torch.set_num_threads(1)
-    return load_policy(Path(run))[0]

@@ -32,12 +32,14 @@ class Options:
     """Folder of data, run and report; runs/NAME when not given."""
     stage: Stage = "all"
     """Only this stage."""
+    round: int = 1
+    """The round of stage collect or train alone, where a recipe has several; judged is the last."""
 
 
 def run(options: Options) -> int:
     """Run the stages, or list the recipes."""
     if options.recipe:
-        run_recipe(options.recipe, options.out or Path("runs") / options.recipe, options.stage)
+        run_recipe(options.recipe, options.out or Path("runs") / options.recipe, options.stage, options.round)
         return 0
     for name in FOLDER.names():
         print(f"{name:<18}{(FOLDER.load(name).__doc__ or '').splitlines()[0]}")
