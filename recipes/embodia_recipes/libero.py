@@ -2,8 +2,8 @@
 
 Demonstrations come from the scripted experts and begin at starts that the benchmark's own placement draws; judged is on
 the start states that it ships. In the second round experts take over where the first round's policy has got to, since
-nothing else shows how to go on after a missed grasp, and do scenes whose objects have traded places, since a policy can
-otherwise learn where to go without looking. Pictures are drawn at every third step, with coarse meshes, and training
+nothing else shows how to go on after a missed grasp, and do scenes whose objects have traded places, some with another
+task's sentence, since a policy can otherwise learn where to go without looking or listening. Pictures are drawn at every third step, with coarse meshes, and training
 uses those steps only. What to watch: the controls, as forty scenes are so different that a policy can tell tasks apart
 without reading a word.
 """
@@ -74,21 +74,26 @@ def recipe() -> Recipe:
 
 
 def second_round(train: TrainConfig) -> Round:
-    """Takeovers, most where the first round fails most, and traded places; then half as much training again."""
+    """Takeovers, most where the first round fails most, traded places and crossed sentences; then half as much training again."""
     return Round(
         collect={
             "long": _taken_over(("libero_10",), (30, 350), 10),
             "goal": _taken_over(("libero_goal",), (30, 200), 10),
             "rest": _taken_over(("libero_spatial", "libero_object"), (30, 150), 4),
-            "traded": CollectConfig(
-                family="libero",
-                env=replace(SEEN, options={"places": "traded"}),
-                episode=EpisodeConfig(limit=520, images_every=3, noise=NoiseConfig(share=0.5)),
-                episodes=6,
-                first_seed=6 * DRAWN,
-            ),
+            "traded": _traded(SUITES, 5, 6 * DRAWN),
+            "crossed": _traded(tuple(f"{suite}@{suite}" for suite in SUITES[:2]), 1, 7 * DRAWN),
         },
         train=replace(train, max_seconds=2_700),
+    )
+
+
+def _traded(tasks: tuple[str, ...], episodes: int, first_seed: int) -> CollectConfig:
+    return CollectConfig(
+        family="libero",
+        env=replace(SEEN, tasks=tasks, options={"places": "traded"}),
+        episode=EpisodeConfig(limit=520, images_every=3, noise=NoiseConfig(share=0.5)),
+        episodes=episodes,
+        first_seed=first_seed,
     )
 
 

@@ -101,6 +101,15 @@ class TestSim:
         chosen = envs.make("libero", EnvConfig(tasks=("libero_10/0", "libero_10", "libero_goal/1@libero_goal/2")))
         assert len(chosen.tasks) == 11 and chosen.tasks[-1] == f"{env.tasks[1]}@{env.tasks[2]}"
 
+    def test_a_suite_named_twice_is_every_task_in_the_scene_of_each_partner(self):
+        crossed = envs.make("libero", EnvConfig(tasks=("libero_object@libero_object",)))
+        pairs = [task.split("@") for task in crossed.tasks]
+        assert len(crossed.tasks) == len(set(crossed.tasks)) == 50 and all(asked != scene for asked, scene in pairs)
+        for asked, scene in pairs:
+            assert asked in crossed.scene_partners(scene)
+        with pytest.raises(UnknownNameError):
+            envs.make("libero", EnvConfig(tasks=("libero_object@libero_goal",)))
+
     @pytest.mark.parametrize("task", ["libero_gaol/0", "libero_goal/10", "libero_goal/put_the_bowl", "libero_goal", ""])
     def test_unknown_names_are_answered(self, env, task):
         with pytest.raises(UnknownNameError):
@@ -239,6 +248,24 @@ class TestSim:
         finally:
             plain.close()
             traded.close()
+
+    def test_what_a_partners_sentence_tells_by_its_place_is_not_traded(self):
+        traded = envs.make("libero", EnvConfig(tasks=("libero_spatial",), options={"places": "traded"}))
+        plain = envs.make("libero", EnvConfig(tasks=("libero_spatial",)))
+        scene = "libero_spatial/0"
+        (partner,) = plain.scene_partners(scene)
+        bowls = ("akita_black_bowl_1", "akita_black_bowl_2")
+        try:
+            for task, seed in ((task, seed) for task in (scene, f"{partner}@{scene}") for seed in range(1000, 1010)):
+                places = []
+                for made in (plain, traded):
+                    made.reset(task, seed)
+                    places.append([made.simulation.data.xpos[made.simulation.bodies[name]][:2].copy() for name in bowls])
+                gaps = np.linalg.norm(np.subtract(*places), axis=1)
+                assert gaps[0 if task == scene else 1] < 0.05
+        finally:
+            traded.close()
+            plain.close()
 
     def test_an_unknown_choice_of_places_is_named(self):
         with pytest.raises(UnknownNameError, match="traded"):

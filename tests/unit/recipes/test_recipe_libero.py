@@ -50,8 +50,10 @@ def test_all_rounds_are_seen_alike_and_the_second_reaches_every_suite():
     assert sorted(task for config in taken for task in config.env.tasks) == sorted(SUITES)
     for config in taken:
         assert config.takeover.after[1] < min(HORIZONS[suite] for suite in config.env.tasks)
-    (traded,) = (config for config in everything() if config.env.options)
-    assert traded.env.tasks == SUITES and traded.env.options == {"places": "traded"}
+    traded, crossed = (config for config in everything() if config.env.options)
+    assert traded.env.options == crossed.env.options == {"places": "traded"}
+    assert traded.env.tasks == SUITES
+    assert crossed.env.tasks == ("libero_spatial@libero_spatial", "libero_object@libero_object")
 
 
 def test_the_same_two_cameras_are_seen_in_training_and_in_judging():

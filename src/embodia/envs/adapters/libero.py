@@ -1,10 +1,11 @@
 """LIBERO and LIBERO-PRO: 130 language-conditioned manipulation tasks for a Panda arm and 160 perturbed ones.
 
 A task is "<suite>/<name>"; "<suite>/<index>" and, in `EnvConfig.tasks`, a whole "<suite>" are understood too.
-"A@B" asks for task A, sentence and predicate, in the scene of its partner B. Seeds below the number of start states
-that the benchmark ships (50) name those; from there on the benchmark's own placement draws new starts, so seeds of
-training never meet the starts of evaluation. With the option `places=traded` objects of drawn starts trade places, as
-far as the sentence stays true, so that a policy has to look for them.
+"A@B" asks for task A, sentence and predicate, in the scene of its partner B, and "<suite>@<suite>" for each task of a
+suite in the scene of each of its partners. Seeds below the number of start states that the benchmark ships (50) name
+those; from there on the benchmark's own placement draws new starts, so seeds of training never meet the starts of
+evaluation. With the option `places=traded` objects of drawn starts trade places, as far as the sentence stays true, so
+that a policy has to look for them.
 The one thing to watch: action 6 moves the fingers by its sign only (positive closes, zero holds), ramping over steps.
 """
 
@@ -134,7 +135,8 @@ class LiberoEnv:
         simulation = self._load(scene)
         states = self._files.states(scene)
         shipped = states[seed] if 0 <= seed < len(states) else None
-        trading = exchangeable(self._files.problem(scene)) if self._trades and shipped is None else ()
+        asked = replace(self._files.problem(scene), goal=self._goal)
+        trading = exchangeable(asked) if self._trades and shipped is None else ()
         simulation.reset(seed, shipped, self._settle_steps, trading)
         self._task, self._scene_task, self._steps = name, scene, 0
         return self._sense()
@@ -251,8 +253,16 @@ class _Files:
         """Full names of the wanted tasks, in order; a suite stands for all its tasks, nothing for everything."""
         found: list[str] = []
         for item in wanted or tuple(self._names):
-            found.extend(self._of_suite(item) if item in self._names else [self._resolve_pair(item)])
+            found.extend(self._of_sets(item) or [self._resolve_pair(item)])
         return tuple(dict.fromkeys(found))
+
+    def _of_sets(self, item: str) -> list[str]:
+        """The tasks of a suite, or with its name twice its pairs of partners; empty for anything else."""
+        suite, _, scenes = item.partition("@")
+        if suite not in self._names or scenes not in ("", suite):
+            return []
+        own = self._of_suite(suite)
+        return [f"{other}@{scene}" for scene in own for other in self.partners(scene)] if scenes else own
 
     def resolve(self, task: str) -> str:
         """The full name of "<suite>/<name>" or "<suite>/<index>". Raises `UnknownNameError`."""
