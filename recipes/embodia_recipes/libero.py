@@ -3,9 +3,9 @@
 Demonstrations come from the scripted experts and begin at starts that the benchmark's own placement draws; judged is on
 the start states that it ships. In the second round experts take over where the first round's policy has got to, since
 nothing else shows how to go on after a missed grasp, and do scenes whose objects have traded places, some with another
-task's sentence, since a policy can otherwise learn where to go without looking or listening. Pictures are drawn at every third step, with coarse meshes, and training
-uses those steps only. What to watch: the controls, as forty scenes are so different that a policy can tell tasks apart
-without reading a word.
+task's sentence, since a policy can otherwise learn where to go without looking or listening. Pictures are drawn at
+every third step, with coarse meshes, and training uses those steps only. What to watch: the controls, as forty scenes
+are so different that a policy can tell tasks apart without reading a word.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def recipe() -> Recipe:
 
 
 def second_round(train: TrainConfig) -> Round:
-    """Takeovers, most where the first round fails most, traded places and crossed sentences; then half as much training again."""
+    """Takeovers, most where the first round fails most, traded places, crossed sentences; then half as much training."""
     return Round(
         collect={
             "long": _taken_over(("libero_10",), (30, 350), 10),

@@ -260,7 +260,8 @@ class TestSim:
                 places = []
                 for made in (plain, traded):
                     made.reset(task, seed)
-                    places.append([made.simulation.data.xpos[made.simulation.bodies[name]][:2].copy() for name in bowls])
+                    seen = made.simulation
+                    places.append([seen.data.xpos[seen.bodies[name]][:2].copy() for name in bowls])
                 gaps = np.linalg.norm(np.subtract(*places), axis=1)
                 assert gaps[0 if task == scene else 1] < 0.05
         finally:
