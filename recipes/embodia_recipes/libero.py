@@ -74,7 +74,7 @@ def recipe() -> Recipe:
 
 
 def second_round(train: TrainConfig) -> Round:
-    """Takeovers, most where the first round fails most, traded places, crossed sentences; then half as much training."""
+    """Takeovers, most where the first round fails most, traded places, crossed sentences; then half the training."""
     return Round(
         collect={
             "long": _taken_over(("libero_10",), (30, 350), 10),
