@@ -142,12 +142,15 @@ class TestSim:
             for other in every.scene_partners(task):
                 assert not mine & {*every.instructions(other), *every.instructions(other, "held_out")}
 
-    def test_held_out_begins_with_the_benchmarks_own_paraphrase(self, env):
-        assert env.instructions(BOWL_ON_STOVE, "held_out")[0] == "place the bowl on the stove" or (
-            "place the bowl on the stove" in env.instructions(BOWL_ON_STOVE, "train")
-        )
+    def test_held_out_begins_with_the_benchmarks_own_paraphrase_and_nobody_trains_on_it(self):
         turn_on = "libero_goal/open_the_middle_drawer_of_the_cabinet"
-        assert env.instructions(turn_on, "held_out")[0] == "open the cabinet's middle drawer"
+        every = envs.make("libero", EnvConfig(tasks=libero.STANDARD[:4]))
+        assert every.instructions(turn_on, "held_out")[0] == "open the cabinet's middle drawer"
+        trained = {text for task in every.tasks for text in every.instructions(task, "train")}
+        for task in every.tasks:
+            suite, name = task.split("/")
+            (other,) = every.instructions(f"{suite}_lan/{name}")
+            assert other not in trained and every.instructions(task, "held_out")[0] == other
 
     def test_keeps_every_promise_of_the_protocol(self, env):
         assert "images" in check_env(env, (BOWL_ON_STOVE, f"{BOWL_ON_PLATE}@{BOWL_ON_STOVE}"))

@@ -1,7 +1,7 @@
-"""Other ways to ask for a LIBERO task: verbs exchanged clause by clause, and polite frames around the sentence.
+"""Other ways to ask for a LIBERO task: verbs exchanged clause by clause, small words left out, polite frames.
 
-Nouns and places are never touched, so a paraphrase cannot come to mean another task. The benchmark's own paraphrase,
-from the perturbed `_lan` suites, joins the held-out sentences.
+Nouns and places are never exchanged, so a paraphrase cannot come to mean another task. The benchmark's own paraphrase,
+from the perturbed `_lan` suites, is the first of the held-out sentences and is never trained on.
 """
 
 from __future__ import annotations
@@ -37,23 +37,28 @@ _VERBS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType
     }
 )
 _FRAMES = (("please {}", "the task is to {}"), ("could you {}", "your job is to {}"))
+_NEXT_TO = (("near",), ("beside",))
 _CLAUSE = re.compile(r"(^|\band )(" + "|".join(sorted(_VERBS, key=len, reverse=True)) + r")\b")
+_LEFT_OUT = re.compile(r"\b(the|akita) ")
+"""Articles, and the make of the only black bowl there is."""
 
 
-def train_sentences(canonical: str) -> tuple[str, ...]:
-    """Paraphrases to train on; the canonical sentence is not among them."""
-    return _without(_rephrased(canonical, 0), {canonical})
+def train_sentences(canonical: str, kept: Iterable[str] = ()) -> tuple[str, ...]:
+    """Paraphrases to train on; neither the canonical sentence nor those `kept` for evaluation are among them."""
+    return _without(_rephrased(canonical, 0), {canonical, *kept})
 
 
-def held_out_sentences(canonical: str, more: Iterable[str] = ()) -> tuple[str, ...]:
-    """Paraphrases kept for evaluation, those in `more` first; none is canonical or trained on."""
-    return _without([*more, *_rephrased(canonical, 1)], {canonical, *train_sentences(canonical)})
+def held_out_sentences(canonical: str, kept: Iterable[str] = ()) -> tuple[str, ...]:
+    """Paraphrases for evaluation, those in `kept` first; none is canonical or trained on."""
+    kept = tuple(kept)
+    return _without([*kept, *_rephrased(canonical, 1)], {canonical, *train_sentences(canonical, kept)})
 
 
 def _rephrased(sentence: str, split: int) -> list[str]:
     longest = max(len(choices[split]) for choices in _VERBS.values())
     changed = [_with_verbs(sentence, split, index) for index in range(longest)]
-    return [*changed, *(frame.format(sentence) for frame in _FRAMES[split])]
+    brief = [_LEFT_OUT.sub("", text.replace("next to", _NEXT_TO[split][0])) for text in changed]
+    return [*changed, *brief, *(frame.format(sentence) for frame in _FRAMES[split])]
 
 
 def _with_verbs(sentence: str, split: int, index: int) -> str:

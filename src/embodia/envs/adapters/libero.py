@@ -170,7 +170,7 @@ class LiberoEnv:
         if split == "canonical":
             return (sentence,)
         if split == "train":
-            return train_sentences(sentence)
+            return train_sentences(sentence, self._files.paraphrase(name))
         return held_out_sentences(sentence, self._files.paraphrase(name))
 
     def judge(self, task: str) -> bool:
