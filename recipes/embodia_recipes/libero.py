@@ -93,6 +93,7 @@ def _traded(tasks: tuple[str, ...], episodes: int, first_seed: int) -> CollectCo
         env=replace(SEEN, tasks=tasks, options={"places": "traded"}),
         episode=EpisodeConfig(limit=520, images_every=3, noise=NoiseConfig(share=0.5)),
         episodes=episodes,
+        tries=10.0,
         first_seed=first_seed,
     )
 
