@@ -31,6 +31,7 @@ class Toy:
         self.regions = dict(regions)
         self.bodies = {name: index for index, name in enumerate(self.things)}
         self.hand, self.attitude, self.gap = np.array([-0.2, 0.0, 0.4]), downward(np.pi / 2, np.eye(3)), 0.08
+        self.home = (self.hand, self.attitude)
         self.gripped, self.fixed, self.steps = "", set(), 0
         self.data = SimpleNamespace(xipos=list(self.origins.values()), xaxis=[], xanchor=[])
 

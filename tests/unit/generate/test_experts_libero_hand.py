@@ -30,6 +30,7 @@ class Table:
 
     def __init__(self, hand, points=()):
         self.hand, self.attitude, self.gap = np.array(hand, float), downward(0.0, np.eye(3)), 0.08
+        self.home = (self.hand, self.attitude)
         self._points = np.array(points, float).reshape(-1, 3)
         self.highest = self.hand[2]
 
@@ -108,9 +109,10 @@ def test_travel_goes_over_what_stands_between_with_room_for_the_load():
 
 def test_going_home_leads_back_to_place_and_attitude_of_the_start():
     table = Table([0.1, 0.2, 0.5])
+    start, others = table.hand, hand_of(table)
+    others.attitude = downward(1.0, table.attitude)
+    table.follow(others, reach(others, lambda: np.array([0.3, 0.0, 0.2])))
     hand = hand_of(table)
-    start, hand.attitude = table.hand, downward(1.0, table.attitude)
-    table.follow(hand, reach(hand, lambda: np.array([0.3, 0.0, 0.2])))
     table.follow(hand, go_home(hand))
     assert np.linalg.norm(table.hand - start) < 0.05
     assert np.linalg.norm(rotation_between(table.attitude, downward(0.0, np.eye(3)))) < 0.3

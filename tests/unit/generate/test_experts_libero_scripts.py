@@ -103,6 +103,21 @@ def test_the_whole_script_makes_a_goal_of_two_true_and_then_stays():
     assert np.linalg.norm(toy.hand - before) < 0.002
 
 
+def test_nothing_else_is_begun_before_what_failed_has_succeeded():
+    bowl = block([0.2, 0.15, 0.03], [0.02, 0.02, 0.03])
+    toy = Toy({"can_1": CAN, "plate_1": PLATE, "bowl_1": bowl, "plate_2": PLATE + np.array([0.0, 0.5, 0.0])})
+    toy.fixed.add("can_1")
+    bowl = toy.place("bowl_1")
+    actions = _script(hand_of(toy), (("on", "can_1", "plate_1"), ("on", "bowl_1", "plate_2")))
+    for _ in range(500):
+        toy.step(next(actions))
+    np.testing.assert_array_equal(toy.place("bowl_1"), bowl)
+    toy.fixed.clear()
+    for _ in range(500):
+        toy.step(next(actions))
+    assert toy.holds(("on", "can_1", "plate_1")) and np.linalg.norm(toy.place("bowl_1") - bowl) > 0.1
+
+
 def test_what_was_lost_is_fetched_again():
     toy = Toy({"can_1": CAN, "plate_1": PLATE})
     hand = hand_of(toy)

@@ -69,7 +69,7 @@ def start_states(path: Path) -> Floats:
 
 
 class Simulation:
-    """The scene of one task file, its physics and its predicates."""
+    """The scene of one task file, its physics and its predicates; `home` is where the hand was when it began (3,) (3 3)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -77,6 +77,7 @@ class Simulation:
         self._robot = self._env.robots[0]
         self._control = ArmControl(self._env)
         self._unplaced = _unplaced(self._env)
+        self.home = self._hand()
 
     @property
     def model(self) -> Any:
@@ -121,6 +122,7 @@ class Simulation:
             self._set(state)
         for _ in range(settle_steps):
             self.step(_REST)
+        self.home = self._hand()
 
     def step(self, action: Floats) -> bool:
         """Apply one action (7,) for one control period; False when the physics diverged."""
@@ -145,6 +147,11 @@ class Simulation:
         rotation = rotation_vector(data.get_body_xquat(self._robot.robot_model.eef_name))
         fingers = data.qpos[self._robot._ref_gripper_joint_pos_indexes]
         return np.concatenate([position, rotation, fingers]).astype(np.float32)
+
+    def _hand(self) -> tuple[Floats, Floats]:
+        return np.array(self.data.site_xpos[self.hand_site]), np.array(self.data.site_xmat[self.hand_site]).reshape(
+            3, 3
+        )
 
     def state(self) -> Floats:
         """Time, joint positions and velocities, (D,), laid out like the shipped start states."""

@@ -154,8 +154,8 @@ def go_home(hand: Hand) -> Actions:
 
 
 def hand_of(world: World) -> Hand:
-    """The hand as it is at the start."""
-    return Hand(world=world, attitude=world.attitude, home=(world.hand, world.attitude))
+    """The hand as it is now."""
+    return Hand(world=world, attitude=world.attitude, home=world.home)
 
 
 def _at_height(place: Floats, height: float) -> Floats:

@@ -46,6 +46,11 @@ class World:
         return np.array(self.data.site_xmat[self.simulation.hand_site]).reshape(3, 3)
 
     @property
+    def home(self) -> tuple[Floats, Floats]:
+        """Place (3,) and attitude (3 3) of the hand when the episode began, before anybody else may have moved it."""
+        return self.simulation.home
+
+    @property
     def gap(self) -> float:
         """How far apart the fingers are, metres."""
         return float(np.abs(self.data.qpos[self.simulation.finger_joints]).sum())

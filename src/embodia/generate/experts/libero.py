@@ -1,7 +1,7 @@
 """Scripted experts for LIBERO and LIBERO-PRO, which ship no demonstrations: they read the goal and make it true.
 
 Each predicate of the goal has a script: carry, open, close, turn, push. A script that has ended without its predicate
-is begun again. The one thing to watch: scripts read places of objects that a policy never sees.
+is begun again before the next, as a door that was shut too early keeps everything out. The one thing to watch: scripts read places of objects that a policy never sees.
 """
 
 from __future__ import annotations
@@ -51,10 +51,12 @@ class LiberoExpert:
 def _script(hand: Hand, goal: tuple[Atom, ...]) -> Actions:
     while True:
         for chore in chores(goal):
+            if is_done(hand.world, chore):
+                continue
+            yield from do(hand, chore)
             if not is_done(hand.world, chore):
-                yield from do(hand, chore)
-                if not is_done(hand.world, chore):
-                    yield from go_home(hand)
+                yield from go_home(hand)
+                break
         yield from stay(hand, 1)
 
 
