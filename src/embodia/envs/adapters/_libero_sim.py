@@ -69,7 +69,10 @@ def start_states(path: Path) -> Floats:
 
 
 class Simulation:
-    """The scene of one task file, its physics and its predicates; `home` is where the hand was when it began (3,) (3 3)."""
+    """The scene of one task file, its physics and its predicates.
+
+    `home` is where the hand was at the start of the episode, place (3,) and attitude (3 3).
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -31,6 +31,8 @@ _DIP = 0.3
 _BAR_M = 0.012
 _FLOOR_M = 0.944 - 0.92
 """The oven's floor above its origin."""
+_ABOVE_M = 0.032
+"""How far above that floor a mug is carried in, however it hangs."""
 _LEVER_M = 0.2
 """How far from its hinge the door is pushed."""
 
@@ -47,13 +49,12 @@ def put_in(hand: Hand, mug: str, oven: str, region: str) -> Actions:
     yield from reach(hand, lambda: away, near_m=0.02, near_rad=0.15)
     yield from reach(hand, lambda: handle_of(world, mug), near_m=0.007, near_rad=0.15, limit=40, speed=0.6)
     yield from squeeze(hand, SHUT)
-    bottom = float(world.points(mug)[:, 2].min())
-    lift = world.place(oven)[2] + _FLOOR_M + 0.012 - bottom
-    yield from rise(hand, lift + 0.02)
+    sill = world.place(oven)[2] + _FLOOR_M + _ABOVE_M
+    yield from rise(hand, sill - _bottom(world, mug))
     if not world.held(mug):
         return
     inside = world.place(region) + 0.012 * inwards
-    height = world.hand[2]
+    height = world.hand[2] + max(0.0, sill - _bottom(world, mug))
     before = inside - 0.28 * inwards
     yield from reach(hand, lambda: _moved(world, mug, before, height), near_m=0.02, limit=50)
     yield from reach(hand, lambda: _moved(world, mug, inside, height), near_m=0.008, limit=60, speed=0.7)
@@ -97,6 +98,10 @@ def handle_of(world: World, mug: str) -> Floats:
     bar = points[aside > aside.max() - _BAR_M]
     found: Floats = (bar.min(axis=0) + bar.max(axis=0)) / 2
     return found
+
+
+def _bottom(world: World, mug: str) -> float:
+    return float(world.points(mug)[:, 2].min())
 
 
 def _moved(world: World, mug: str, spot: Floats, height: float) -> Floats:

@@ -1,7 +1,8 @@
 """Scripted experts for LIBERO and LIBERO-PRO, which ship no demonstrations: they read the goal and make it true.
 
 Each predicate of the goal has a script: carry, open, close, turn, push. A script that has ended without its predicate
-is begun again before the next, as a door that was shut too early keeps everything out. The one thing to watch: scripts read places of objects that a policy never sees.
+is begun again before the next one, as a door that was shut too early keeps everything out. The one thing to watch:
+scripts read places of objects that a policy never sees.
 """
 
 from __future__ import annotations
