@@ -1,9 +1,10 @@
-"""The LIBERO recipe: demonstrations and judging never begin at the same start, and the four suites are all there."""
+"""The LIBERO recipes: demonstrations and judging never begin at the same start, and the four suites are all there."""
 
 from importlib import metadata
 from itertools import combinations
 
 import pytest
+from embodia_recipes import libero_rounds
 from embodia_recipes.libero import DRAWN, SUITES, recipe
 
 from embodia.envs.adapters.libero import HORIZONS
@@ -26,7 +27,7 @@ def test_demonstrations_begin_at_drawn_starts_and_judging_at_shipped_ones():
 
 
 def everything():
-    chosen = recipe()
+    chosen = libero_rounds.recipe()
     return [chosen.collect, *(config for later in chosen.rounds for config in later.collect.values())]
 
 
