@@ -24,6 +24,8 @@ TITLES: Mapping[str, str] = {
     "metaworld_mt50": "Meta-World MT50, one policy, fifty demonstrations a task",
     "libero": "LIBERO, four suites, one policy",
     "libero_pro": "LIBERO-PRO, the same policy with one thing changed in each scene",
+    "libero_rounds": "LIBERO, a second round of demonstrations: takeovers, and things in other places",
+    "libero_pro_rounds": "LIBERO-PRO, that policy of two rounds with one thing changed in each scene",
     "libero_experts": "LIBERO's scripted expert, successes of attempts",
     "aloha_transfer_cube": "ALOHA transfer cube, ACT",
     "peer_desk": "Reach on Desk after 6,400 samples: our small ACT; LeRobot's policies stand beside it below",
